@@ -1,0 +1,278 @@
+"""One AWS account on this machine: start it, get clients, stop it.
+
+The account and the region are impossible on purpose: no request signed for them means anything to
+the real AWS. While the cloud is started, the environment of this process points every AWS SDK to it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import secrets
+import string
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar
+
+import boto3
+import moto.backends
+from botocore.client import Config
+from moto.core.base_backend import BackendDict
+from moto.core.config import default_user_config
+from moto.core.model_instances import reset_model_data
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+from local_cloud.errors import LocalCloudError
+from local_cloud.logs import Logs
+from local_cloud.processes import Processes
+from local_cloud.server import HOST, Server
+
+__all__ = ["Credentials", "LocalCloud"]
+
+#: Modules with an ``install(cloud)``, in the order in which they are installed.
+SERVICES = (
+    "local_cloud.s3",
+    "local_cloud.images",
+    "local_cloud.sagemaker",
+    "local_cloud.stepfunctions",
+)
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A key pair, with the session token of an assumed role; empty for the administrator."""
+
+    access_key: str
+    secret_key: str
+    session_token: str = ""
+
+
+class LocalCloud:
+    """A whole account on this machine; a context manager.
+
+    Parameters
+    ----------
+    root
+        The ``.local`` folder: logs, objects, jobs.
+    port
+        Port on the loopback address; 0 chooses a free one.
+    wait_factor
+        What every wait of a state machine is multiplied with: 0.01 makes five minutes three
+        seconds.
+
+    Examples
+    --------
+    >>> with LocalCloud(Path(".local")) as cloud:  # doctest: +SKIP
+    ...     cloud.client("s3").list_buckets()["Buckets"]
+    []
+    """
+
+    region = "xx-local-1"
+    account_id = "000000000000"
+
+    _started: ClassVar[LocalCloud | None] = None
+
+    def __init__(self, root: Path, *, port: int = 0, wait_factor: float = 1.0) -> None:
+        self.root = root.absolute()
+        self.wait_factor = wait_factor
+        self.endpoint_url = ""
+        self.logs = Logs(self.root / "logs", lambda: self.client("logs"))
+        self.processes: Processes
+        self._port = port
+        self._administrator = Credentials(_access_key(), secrets.token_urlsafe(30))
+        self._clients: dict[str, Any] = {}
+        self._client_lock = threading.Lock()
+        self._on_stop: list[Callable[[], object]] = []
+
+    def start(self) -> LocalCloud:
+        """Start the account, empty; everything it needs in this process is put back by `stop`."""
+        if LocalCloud._started is not None:
+            raise LocalCloudError(
+                "Local cloud",
+                f"one is started at {LocalCloud._started.endpoint_url}",
+                "one process holds one account at a time",
+                "Stop the first one",
+            )
+        self.root.mkdir(parents=True, exist_ok=True)
+        LocalCloud._started = self
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _start(self) -> None:
+        self.on_stop(_forget_started)
+        _reset_moto()
+        self.on_stop(_reset_moto)
+        server = Server(DomainDispatcherApplication(create_backend_app), self._port)
+        self.on_stop(server.stop)
+        self.endpoint_url = server.url
+        self._redirect_this_process(server.port)
+        self.processes = Processes()
+        self.on_stop(self.processes.stop_all)
+        for name in SERVICES:
+            if importlib.util.find_spec(name) is not None:
+                importlib.import_module(name).install(self)
+
+    def stop(self) -> None:
+        """Stop everything, newest first; everything is tried, the first error is raised."""
+        errors: list[Exception] = []
+        while self._on_stop:
+            try:
+                self._on_stop.pop()()
+            except Exception as error:
+                errors.append(error)
+        self._clients.clear()
+        if errors:
+            raise errors[0]
+
+    def on_stop(self, callback: Callable[[], object]) -> None:
+        """Have `callback` called when the cloud stops; the newest is called first."""
+        self._on_stop.append(callback)
+
+    def replace(self, owner: Any, name: str, value: Any) -> Any:
+        """Replace an attribute of a class or module of moto until the cloud stops.
+
+        Returns
+        -------
+        The attribute that was there, for the replacement to call.
+        """
+        original = owner.__dict__[name]
+        setattr(owner, name, value)
+        self.on_stop(lambda: setattr(owner, name, original))
+        return original
+
+    def environment(self) -> dict[str, str]:
+        """Environment with which AWS CLI and SDKs work as administrator of this account only."""
+        return self._environment(self._administrator)
+
+    def role_environment(self, role_arn: str, service_principal: str) -> dict[str, str]:
+        """Environment with which AWS CLI and SDKs work as a role assumed by a service."""
+        return self._environment(self.credentials(role_arn, service_principal))
+
+    def _environment(self, credentials: Credentials) -> dict[str, str]:
+        environment = {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_ACCESS_KEY_ID": credentials.access_key,
+            "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_REGION": self.region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "NO_PROXY": f"{HOST},localhost",
+            "no_proxy": f"{HOST},localhost",
+        }
+        if credentials.session_token:
+            environment["AWS_SESSION_TOKEN"] = credentials.session_token
+        return environment
+
+    def client(
+        self, service: str, *, role_arn: str | None = None, service_principal: str | None = None
+    ) -> Any:
+        """boto3 client of the account's administrator, or of a role assumed by a service.
+
+        Parameters
+        ----------
+        service
+            As boto3 names it, for instance ``stepfunctions``.
+        role_arn, service_principal
+            Both or none: the role, and who assumes it, for instance ``sagemaker.amazonaws.com``.
+
+        Raises
+        ------
+        TrustError
+            When the role does not exist or its trust policy does not name that service.
+        """
+        if role_arn is not None and service_principal is not None:
+            return self._new_client(service, self.credentials(role_arn, service_principal))
+        if role_arn is not None or service_principal is not None:
+            raise TypeError("client() needs both role_arn and service_principal, or none of them")
+        if service not in self._clients:
+            self._clients[service] = self._new_client(service, self._administrator)
+        return self._clients[service]
+
+    def credentials(self, role_arn: str, service_principal: str) -> Credentials:
+        """Credentials of a role as assumed by a service, after its trust policy was checked.
+
+        Raises
+        ------
+        TrustError
+            When the role does not exist or its trust policy does not name that service.
+        """
+        from moto.sts.models import sts_backends
+
+        assumed = sts_backends[self.account_id]["aws"].assume_role(
+            region_name=self.region,
+            role_session_name=service_principal.split(".")[0],
+            role_arn=role_arn,
+            policy="",
+            duration=3600,
+            external_id="",
+        )
+        return Credentials(
+            assumed.access_key_id, assumed.secret_access_key, assumed.session_token
+        )
+
+    def _new_client(self, service: str, credentials: Credentials) -> Any:
+        with self._client_lock:  # a boto3 session is not thread-safe
+            return boto3.session.Session().client(
+                service,  # type: ignore[call-overload]
+                region_name=self.region,
+                endpoint_url=self.endpoint_url,
+                aws_access_key_id=credentials.access_key,
+                aws_secret_access_key=credentials.secret_key,
+                aws_session_token=credentials.session_token or None,
+                config=Config(retries={"total_max_attempts": 1}),
+            )
+
+    def _redirect_this_process(self, port: int) -> None:
+        """Point every AWS SDK in this process here, and tell moto its account and port."""
+        before = dict(os.environ)
+        self.on_stop(lambda: _restore_environment(before))
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            del os.environ[name]  # a profile or an endpoint of one service would win over ours
+        os.environ.update(
+            self.environment(),
+            MOTO_ACCOUNT_ID=self.account_id,
+            MOTO_ALLOW_NONEXISTENT_REGION="true",
+            MOTO_PORT=str(port),
+        )
+
+    def __enter__(self) -> LocalCloud:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def _access_key() -> str:
+    """Twenty letters and digits, the form in which moto recognises an access key."""
+    alphabet = string.ascii_uppercase + string.digits
+    return "LOCA" + "".join(secrets.choice(alphabet) for _ in range(16))
+
+
+def _reset_moto() -> None:
+    default_user_config["stepfunctions"] = {"execute_state_machine": True}
+    BackendDict.reset()
+    reset_model_data()
+
+
+def _restore_environment(before: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def _forget_started() -> None:
+    LocalCloud._started = None

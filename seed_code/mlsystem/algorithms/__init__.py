@@ -1,0 +1,1 @@
+"""Algorithms, a module each; its name is what ``model.algorithm`` says."""

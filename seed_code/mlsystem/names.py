@@ -1,0 +1,152 @@
+"""Where everything of a release lives, and what it is called.
+
+One function, :func:`bounded`, knows how to fit a name into a service's limit without losing
+uniqueness; every other module asks :class:`Names`. The release id (the pipeline execution id)
+is part of every name, so two releases, projects or regions never collide.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+__all__ = ["LIMITS", "Names", "bounded"]
+
+# Characters, from each service's API reference (CreateTrainingJob, CreateStateMachine, ...).
+LIMITS = {
+    "endpoint": 63,
+    "endpoint_config": 63,
+    "execution": 80,
+    "model": 63,
+    "model_package_group": 63,
+    "processing_job": 63,
+    "state_machine": 80,
+    "training_job": 63,
+}
+
+_DIGEST_LENGTH = 8
+
+
+def bounded(name: str, limit: int) -> str:
+    """Return `name`, shortened to `limit` characters with a digest of the whole when too long.
+
+    >>> bounded("churn-prepare-1", 63)
+    'churn-prepare-1'
+    >>> bounded("x" * 70, 20)
+    'xxxxxxxxxxx-c71bd109'
+    """
+    if len(name) <= limit:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGEST_LENGTH]
+    return f"{name[: limit - _DIGEST_LENGTH - 1].rstrip('-')}-{digest}"
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of one release of one project.
+
+    Parameters
+    ----------
+    project
+        What is unique in the account and region: ``[a-zA-Z0-9-]``, starts with a letter.
+    release
+        The pipeline execution id, ``[a-zA-Z0-9-]``.
+
+    Raises
+    ------
+    ValueError
+        When either contains another character.
+    """
+
+    project: str
+    release: str
+
+    def __post_init__(self) -> None:
+        for field, value, pattern in (
+            ("project", self.project, r"[a-zA-Z][a-zA-Z0-9-]*"),
+            ("release", self.release, r"[a-zA-Z0-9][a-zA-Z0-9-]*"),
+        ):
+            if not re.fullmatch(pattern, value):
+                raise ValueError(f"{field}: found {value!r}; required: {pattern}")
+
+    def _of_release(self, service: str, stage: str) -> str:
+        return bounded(f"{self.project}-{stage}-{self.release}", LIMITS[service])
+
+    @property
+    def prepare_job(self) -> str:
+        return self._of_release("processing_job", "prepare")
+
+    @property
+    def training_job(self) -> str:
+        return self._of_release("training_job", "train")
+
+    @property
+    def evaluate_job(self) -> str:
+        return self._of_release("processing_job", "evaluate")
+
+    @property
+    def model(self) -> str:
+        return self._of_release("model", "model")
+
+    @property
+    def endpoint_config(self) -> str:
+        return self._of_release("endpoint_config", "config")
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint that the workflow updates in place: the same for every release."""
+        return bounded(self.project, LIMITS["endpoint"])
+
+    @property
+    def model_package_group(self) -> str:
+        return bounded(self.project, LIMITS["model_package_group"])
+
+    @property
+    def state_machine(self) -> str:
+        return bounded(f"{self.project}-training", LIMITS["state_machine"])
+
+    @property
+    def execution(self) -> str:
+        return bounded(self.release, LIMITS["execution"])
+
+    # S3 keys, without bucket. `data/` is the user's; everything under `releases/` is written once.
+
+    @property
+    def data_prefix(self) -> str:
+        return "data"
+
+    @property
+    def release_prefix(self) -> str:
+        return f"releases/{self.release}"
+
+    @property
+    def settings_key(self) -> str:
+        return f"{self.release_prefix}/settings/project.json"
+
+    @property
+    def prepared_prefix(self) -> str:
+        """Parent of ``train/ validation/ test/ schema/ report/``."""
+        return f"{self.release_prefix}/data"
+
+    @property
+    def model_prefix(self) -> str:
+        return f"{self.release_prefix}/model"
+
+    @property
+    def model_archive_key(self) -> str:
+        """Where SageMaker puts the archive: ``<S3OutputPath>/<job>/output/model.tar.gz``."""
+        return f"{self.model_prefix}/{self.training_job}/output/model.tar.gz"
+
+    @property
+    def training_output_key(self) -> str:
+        """Where SageMaker puts the rest of what training wrote (``output.tar.gz``)."""
+        return f"{self.model_prefix}/{self.training_job}/output/output.tar.gz"
+
+    @property
+    def evaluation_prefix(self) -> str:
+        return f"{self.release_prefix}/evaluation"
+
+    @property
+    def evaluation_key(self) -> str:
+        return f"{self.evaluation_prefix}/evaluation.json"
