@@ -216,9 +216,7 @@ class LocalCloud:
             duration=3600,
             external_id="",
         )
-        return Credentials(
-            assumed.access_key_id, assumed.secret_access_key, assumed.session_token
-        )
+        return Credentials(assumed.access_key_id, assumed.secret_access_key, assumed.session_token)
 
     def _new_client(self, service: str, credentials: Credentials) -> Any:
         with self._client_lock:  # a boto3 session is not thread-safe

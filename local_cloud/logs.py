@@ -30,7 +30,9 @@ PARITY = [
         "partial",
         "Lines of jobs and endpoints arrive within a quarter of a second; empty lines are left out",
     ),
-    Parity("CloudWatch Logs", "refused", "Insights queries, subscriptions, metric filters, exports"),
+    Parity(
+        "CloudWatch Logs", "refused", "Insights queries, subscriptions, metric filters, exports"
+    ),
 ]
 
 #: Longest time a line waits before it is sent to CloudWatch Logs.

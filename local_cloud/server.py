@@ -42,6 +42,11 @@ class _RequestHandler(MotoRequestHandler):
         self.server.connections.discard(self.connection)  # type: ignore[attr-defined]
         super().finish()
 
+    def handle_expect_100(self) -> bool:
+        allowed = super().handle_expect_100()
+        self.wfile.flush()  # the client waits for it before it sends the body
+        return allowed
+
     def run_wsgi(self) -> None:
         environ = self.make_environ()
         body = self._read_body(environ)
@@ -89,7 +94,9 @@ class _RequestHandler(MotoRequestHandler):
 class _ThreadedServer(ThreadedWSGIServer):
     def __init__(self, listener: socket.socket, app: Any) -> None:
         self.connections: set[socket.socket] = set()
-        super().__init__(HOST, listener.getsockname()[1], app, _RequestHandler, fd=listener.fileno())
+        super().__init__(
+            HOST, listener.getsockname()[1], app, _RequestHandler, fd=listener.fileno()
+        )
 
 
 class Server:
