@@ -1,0 +1,116 @@
+"""What a run amounted to: ``summary.json`` for programs, a page for people."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["EXIT_CODES", "Prediction", "Stage", "Status", "Summary"]
+
+Status = Literal["SUCCEEDED", "REJECTED", "FAILED"]
+
+EXIT_CODES: dict[Status, int] = {"SUCCEEDED": 0, "REJECTED": 3, "FAILED": 1}
+_COLORS = {"SUCCEEDED": "green", "REJECTED": "yellow", "FAILED": "red", "RUNNING": "cyan"}
+
+
+@dataclass
+class Stage:
+    """One state of the workflow, as far as it came."""
+
+    name: str
+    status: Literal["RUNNING", "SUCCEEDED", "REJECTED", "FAILED"]
+    seconds: float
+    error: str | None = None
+
+
+@dataclass
+class Prediction:
+    """A question to the endpoint and its answer."""
+
+    input: str | dict[str, Any]
+    output: str | float
+
+
+@dataclass
+class Summary:
+    """A run, written to ``.local/summary.json`` whatever its end."""
+
+    blueprint: str
+    release: str
+    status: Status = "FAILED"
+    error: str | None = None
+    stages: list[Stage] = field(default_factory=list)
+    metrics: dict[str, float] = field(default_factory=dict)
+    gate: dict[str, Any] | None = None
+    model: dict[str, str] | None = None
+    endpoint: dict[str, str] | None = None
+    predictions: list[Prediction] = field(default_factory=list)
+    golden_requests: dict[str, int] | None = None
+    seconds: float = 0.0
+
+    def write(self, path: Path) -> None:
+        """Write the summary as JSON to `path`: whole or not at all."""
+        temporary = path.with_name(f".{path.name}.partial")
+        temporary.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        temporary.replace(path)
+
+    def show(self, console: Console, root: Path) -> None:
+        """Print the summary for a person; `root` is the folder with logs and data."""
+        console.print()
+        color = _COLORS[self.status]
+        title = f"[bold {color}]{self.status}[/]  {self.blueprint}, release {self.release}"
+        console.print(f"{title}, {self.seconds:.1f} s", highlight=False)
+        if self.error:
+            console.print(self.error, style="red", markup=False, highlight=False, soft_wrap=True)
+        facts = Table(show_header=False, box=None, pad_edge=False)
+        facts.add_column(style="dim")
+        facts.add_column(overflow="fold")
+        for label, text in self._facts(root):
+            facts.add_row(label, text)
+        console.print(facts)
+
+    def _facts(self, root: Path) -> list[tuple[str, str]]:
+        facts = [("metrics", "  ".join(f"{k} {v:.4g}" for k, v in self.metrics.items()))]
+        if self.gate:
+            facts.append(("gate", _gate_sentence(self.gate)))
+        if self.model:
+            facts.append(("model", self.model["package_arn"]))
+        if self.endpoint:
+            facts.append(("endpoint", f"{self.endpoint['name']}  {self.endpoint['url']}"))
+        facts += [
+            ("prediction", f"{_inline(prediction.input)}  →  {prediction.output}")
+            for prediction in self.predictions
+        ]
+        if self.golden_requests:
+            right, total = self.golden_requests["answered"], self.golden_requests["sent"]
+            facts.append(("golden", f"{right} of {total} test rows answered as evaluated"))
+        if self.endpoint and self.predictions and isinstance(self.predictions[0].input, str):
+            facts.append((
+                "try",
+                f"curl -H 'Content-Type: text/csv' -d '{self.predictions[0].input}' "
+                f"{self.endpoint['url']}",
+            ))  # fmt: skip
+        facts += [
+            ("logs", str(root / "logs")),
+            ("objects", str(root / "s3")),
+            ("summary", str(root / "summary.json")),
+        ]
+        return [(label, text) for label, text in facts if text]
+
+
+def _gate_sentence(gate: dict[str, Any]) -> str:
+    if not gate["passed"]:
+        return "not passed: " + "; ".join(gate["reasons"])
+    bound = "at least" if gate["direction"] == "minimum" else "at most"
+    return f"passed: {gate['metric']} {gate['value']:.4g}, {bound} {gate['threshold']:g} required"
+
+
+def _inline(value: str | dict[str, Any]) -> str:
+    if isinstance(value, str):
+        return value
+    return ", ".join(f"{key}={item}" for key, item in value.items())
