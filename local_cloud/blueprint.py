@@ -52,5 +52,7 @@ def find(name_or_path: str) -> Blueprint:
     if not blueprint.settings_path.is_file():
         raise LocalCloudError(str(blueprint.settings_path), "no such file", _REQUIRED)
     if not blueprint.data_path.is_dir() or not blueprint.data_files():
-        raise LocalCloudError(str(blueprint.data_path), "no such folder or no file in it", _REQUIRED)
+        raise LocalCloudError(
+            str(blueprint.data_path), "no such folder or no file in it", _REQUIRED
+        )
     return blueprint

@@ -132,7 +132,9 @@ ALGORITHMS = tuple(
 )
 
 
-def parse_hyperparameters(algorithm: str, values: dict[str, Any]) -> Hyperparameters | dict[str, Any]:
+def parse_hyperparameters(
+    algorithm: str, values: dict[str, Any]
+) -> Hyperparameters | dict[str, Any]:
     """Return the typed hyperparameters of `algorithm`; values may be strings, as SageMaker's are.
 
     An algorithm of one's own (a module in ``mlsystem/algorithms/``) checks its own: its values

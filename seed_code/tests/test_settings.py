@@ -1,0 +1,139 @@
+"""project.yml: what is accepted, and what a mistake is told."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlsystem import settings
+from mlsystem.errors import SettingsError
+
+MINIMAL = """\
+model:
+  name: churn
+  problem: binary
+  target: churn
+evaluate:
+  metric: roc_auc
+  threshold: 0.85
+"""
+
+
+def refusal(text: str) -> str:
+    with pytest.raises(SettingsError) as caught:
+        settings.loads(text)
+    return str(caught.value)
+
+
+def test_the_shortest_file_has_documented_defaults():
+    loaded = settings.loads(MINIMAL)
+    assert loaded.model.algorithm == "xgboost"
+    assert loaded.data.split.train == 0.7
+    assert loaded.direction == "minimum"
+
+
+def test_the_projects_own_file_loads():
+    path = Path(settings.__file__).parent.parent / "project.yml"
+    assert settings.load(path).model.name == "churn"
+
+
+def test_json_for_the_jobs_loads_to_the_same_settings():
+    loaded = settings.loads(MINIMAL)
+    assert settings.loads(loaded.to_json()) == loaded
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("  target: churn", "  targt: churn",
+         "project.yml:4 model/targt: unknown key 'targt'"),
+        ("  target: churn", "  targt: churn", "Did you mean 'target'?"),
+        ("evaluate:", "evalute:", "project.yml:5 evalute: unknown key 'evalute'"),
+        ("binary", "binry", "project.yml:3 model/problem: \"binry\""),
+        ("name: churn", "name: Churn", "project.yml:2 model/name: \"Churn\""),
+        ("name: churn", "name: 12", "Put it in quotes"),
+        ("roc_auc", "rmse", "project.yml:6 evaluate/metric: 'rmse'; a metric of a binary problem"),
+        ("0.85", "high", "project.yml:7 evaluate/threshold"),
+        ("0.85", ".nan", "finite number"),
+        ("  target: churn", "  target: churn\n  algorithm: xgbost", "Did you mean 'xgboost'?"),
+        ("  target: churn", "  target: churn\n  hyperparameters: {max_dept: 3}",
+         "Did you mean 'max_depth'?"),
+        ("  target: churn", "  target: churn\n  hyperparameters: {max_depth: 300}",
+         "project.yml:5 model/hyperparameters/max_depth: 300"),
+        ("  target: churn", "  target: churn\n  target: other",
+         "'target' a second time (first in line 4)"),
+        ("evaluate:", "data: {split: {train: 0.9}}\nevaluate:",
+         "train + validation + test = 1.2; a sum of 1"),
+        ("evaluate:", "data: {split: {by: time}}\nevaluate:", "no column with by: time"),
+        ("evaluate:", "data: {split: {column: day}}\nevaluate:", "column 'day' with by: row"),
+        ("evaluate:", "data: {columns: [a, b]}\nevaluate:", "given together with header: true"),
+        ("evaluate:", "data: {header: false, columns: [a, a]}\nevaluate:", "'a' twice"),
+        ("evaluate:", "data: {types: {churn: ignore}}\nevaluate:", "the target is ignored"),
+        ("problem: binary", "problem: regression\n  positive_label: 'yes'",
+         "given for a regression problem"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_with_its_line_and_the_fix(before, after, expected):
+    assert before in MINIMAL
+    assert expected in refusal(MINIMAL.replace(before, after, 1))
+
+
+def test_every_mistake_is_reported_at_once():
+    lines = refusal("model: {name: X, problem: binary}\nevaluat: 1\n").splitlines()
+    assert len(lines) == 4  # name, target, evaluate missing, evaluat unknown
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "no settings"),
+        ("- 1\n", "no settings"),
+        ("a: [", "project.yml:1"),
+        ("a: !!x 1", "yml:1"),
+    ],
+)
+def test_what_is_not_a_mapping_is_refused(text, expected):
+    assert expected in refusal(text)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(SettingsError, match="nowhere.yml: no such file"):
+        settings.load(tmp_path / "nowhere.yml")
+
+
+def test_a_file_that_is_not_utf8_is_refused(tmp_path):
+    path = tmp_path / "project.yml"
+    path.write_bytes(b"model: \xff")
+    with pytest.raises(SettingsError, match="readable UTF-8"):
+        settings.load(path)
+
+
+def test_hyperparameters_are_read_from_strings():
+    parsed = settings.parse_hyperparameters("xgboost", {"max_depth": "3", "eta": "0.5"})
+    assert (parsed.max_depth, parsed.eta) == (3, 0.5)
+
+
+@given(st.dictionaries(st.text(max_size=8), st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)))  # fmt: skip
+def test_no_document_brings_anything_but_settings_or_a_settings_error(document):
+    try:
+        settings.loads(yaml.safe_dump(document, allow_unicode=True))
+    except SettingsError as error:
+        assert str(error).startswith("project.yml")
+
+
+def test_the_metrics_in_the_schema_are_those_of_the_table():
+    description = settings.Evaluate.model_fields["metric"].description
+    for metrics in settings.METRICS.values():
+        for metric in metrics:
+            assert f"`{metric}`" in description
+
+
+def test_the_json_form_is_json():
+    assert json.loads(settings.loads(MINIMAL).to_json())["model"]["name"] == "churn"
