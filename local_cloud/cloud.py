@@ -1,7 +1,7 @@
 """One AWS account on this machine: start it, get clients, stop it.
 
 The account and the region are impossible on purpose: no request signed for them means anything to
-the real AWS. While the cloud is started, the environment of this process points every AWS SDK to it.
+the real AWS. While the cloud is started, the environment of this process points every AWS SDK here.
 """
 
 from __future__ import annotations
@@ -9,17 +9,13 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-import secrets
-import string
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar
 
 import boto3
-import moto.backends
 from botocore.client import Config
 from moto.core.base_backend import BackendDict
 from moto.core.config import default_user_config
@@ -27,6 +23,8 @@ from moto.core.model_instances import reset_model_data
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from local_cloud.errors import LocalCloudError
+from local_cloud.gateway import Gateway
+from local_cloud.iam import Account, Credentials
 from local_cloud.logs import Logs
 from local_cloud.processes import Processes
 from local_cloud.server import HOST, Server
@@ -40,15 +38,6 @@ SERVICES = (
     "local_cloud.sagemaker",
     "local_cloud.stepfunctions",
 )
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """A key pair, with the session token of an assumed role; empty for the administrator."""
-
-    access_key: str
-    secret_key: str
-    session_token: str = ""
 
 
 class LocalCloud:
@@ -82,8 +71,8 @@ class LocalCloud:
         self.endpoint_url = ""
         self.logs = Logs(self.root / "logs", lambda: self.client("logs"))
         self.processes: Processes
+        self.account: Account
         self._port = port
-        self._administrator = Credentials(_access_key(), secrets.token_urlsafe(30))
         self._clients: dict[str, Any] = {}
         self._client_lock = threading.Lock()
         self._on_stop: list[Callable[[], object]] = []
@@ -107,10 +96,13 @@ class LocalCloud:
         return self
 
     def _start(self) -> None:
-        self.on_stop(_forget_started)
+        self.on_stop(self._forget)
         _reset_moto()
         self.on_stop(_reset_moto)
-        server = Server(DomainDispatcherApplication(create_backend_app), self._port)
+        self.account = Account(self.region, self.account_id)
+        moto = DomainDispatcherApplication(create_backend_app)
+        gateway = Gateway(moto, self.account, self.root / "logs" / "local_cloud.log")
+        server = Server(gateway, self._port)
         self.on_stop(server.stop)
         self.endpoint_url = server.url
         self._redirect_this_process(server.port)
@@ -150,7 +142,7 @@ class LocalCloud:
 
     def environment(self) -> dict[str, str]:
         """Environment with which AWS CLI and SDKs work as administrator of this account only."""
-        return self._environment(self._administrator)
+        return self._environment(self.account.administrator.credentials)
 
     def role_environment(self, role_arn: str, service_principal: str) -> dict[str, str]:
         """Environment with which AWS CLI and SDKs work as a role assumed by a service."""
@@ -174,7 +166,12 @@ class LocalCloud:
         return environment
 
     def client(
-        self, service: str, *, role_arn: str | None = None, service_principal: str | None = None
+        self,
+        service: str,
+        *,
+        role_arn: str | None = None,
+        service_principal: str | None = None,
+        source_arn: str | None = None,
     ) -> Any:
         """boto3 client of the account's administrator, or of a role assumed by a service.
 
@@ -184,6 +181,8 @@ class LocalCloud:
             As boto3 names it, for instance ``stepfunctions``.
         role_arn, service_principal
             Both or none: the role, and who assumes it, for instance ``sagemaker.amazonaws.com``.
+        source_arn
+            For which resource the service works, where the trust policy asks.
 
         Raises
         ------
@@ -191,32 +190,34 @@ class LocalCloud:
             When the role does not exist or its trust policy does not name that service.
         """
         if role_arn is not None and service_principal is not None:
-            return self._new_client(service, self.credentials(role_arn, service_principal))
+            credentials = self.credentials(role_arn, service_principal, source_arn=source_arn)
+            return self._new_client(service, credentials)
         if role_arn is not None or service_principal is not None:
             raise TypeError("client() needs both role_arn and service_principal, or none of them")
         if service not in self._clients:
-            self._clients[service] = self._new_client(service, self._administrator)
+            self._clients[service] = self._new_client(
+                service, self.account.administrator.credentials
+            )
         return self._clients[service]
 
-    def credentials(self, role_arn: str, service_principal: str) -> Credentials:
+    def credentials(
+        self, role_arn: str, service_principal: str, *, source_arn: str | None = None
+    ) -> Credentials:
         """Credentials of a role as assumed by a service, after its trust policy was checked.
+
+        Parameters
+        ----------
+        role_arn, service_principal
+            The role, and the service that assumes it.
+        source_arn
+            For which resource, where the trust policy asks (``aws:SourceArn``).
 
         Raises
         ------
         TrustError
             When the role does not exist or its trust policy does not name that service.
         """
-        from moto.sts.models import sts_backends
-
-        assumed = sts_backends[self.account_id]["aws"].assume_role(
-            region_name=self.region,
-            role_session_name=service_principal.split(".")[0],
-            role_arn=role_arn,
-            policy="",
-            duration=3600,
-            external_id="",
-        )
-        return Credentials(assumed.access_key_id, assumed.secret_access_key, assumed.session_token)
+        return self.account.assume(role_arn, service_principal, source_arn)
 
     def _new_client(self, service: str, credentials: Credentials) -> Any:
         with self._client_lock:  # a boto3 session is not thread-safe
@@ -243,6 +244,10 @@ class LocalCloud:
             MOTO_PORT=str(port),
         )
 
+    @staticmethod
+    def _forget() -> None:
+        LocalCloud._started = None
+
     def __enter__(self) -> LocalCloud:
         return self.start()
 
@@ -255,12 +260,6 @@ class LocalCloud:
         self.stop()
 
 
-def _access_key() -> str:
-    """Twenty letters and digits, the form in which moto recognises an access key."""
-    alphabet = string.ascii_uppercase + string.digits
-    return "LOCA" + "".join(secrets.choice(alphabet) for _ in range(16))
-
-
 def _reset_moto() -> None:
     default_user_config["stepfunctions"] = {"execute_state_machine": True}
     BackendDict.reset()
@@ -270,7 +269,3 @@ def _reset_moto() -> None:
 def _restore_environment(before: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(before)
-
-
-def _forget_started() -> None:
-    LocalCloud._started = None

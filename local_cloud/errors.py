@@ -40,7 +40,7 @@ class LocalCloudError(Exception):
 
 
 class MachineError(LocalCloudError):
-    """This machine cannot do what is asked: a port is taken, a disk is full, a program is missing."""
+    """The machine cannot do it: a port is taken, a disk is full, a program is missing."""
 
 
 class TrustError(LocalCloudError):

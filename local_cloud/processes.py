@@ -12,6 +12,7 @@ and the shell leaves. So there is no moment in which a process is unknown.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -39,11 +40,11 @@ class Processes:
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._closed = False
         # -I -S: the reaper needs the standard library only, and must start at once.
+        read_end, self._pipe = os.pipe()
         self._reaper = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_REAPER)],
-            stdin=subprocess.PIPE,
-            start_new_session=True,
+            [sys.executable, "-I", "-S", str(_REAPER)], stdin=read_end, start_new_session=True
         )
+        os.close(read_end)
 
     def spawn(
         self,
@@ -117,12 +118,7 @@ class Processes:
         is left after ``grace_seconds`` gets SIGKILL.
         """
         process.terminate()
-        try:
-            process.wait(timeout=grace_seconds)
-        except subprocess.TimeoutExpired:
-            pass
-        _kill_group(process.pid)
-        return process.wait()
+        return _end(process, time.monotonic() + grace_seconds)
 
     def stop_all(self, *, grace_seconds: float = 5.0) -> None:
         """Stop every process at once, refuse new ones, and let the reaper go."""
@@ -133,7 +129,7 @@ class Processes:
             process.terminate()
         deadline = time.monotonic() + grace_seconds
         for process in running:
-            self._stop_by(process, deadline)
+            _end(process, deadline)
         self._release_reaper()
 
     def _release_reaper(self) -> None:
@@ -141,17 +137,8 @@ class Processes:
             for group_id in self._running:  # its watcher may not have come to it yet
                 self._tell_reaper(f"-{group_id}\n")
             self._running.clear()
-            assert self._reaper.stdin is not None
-            self._reaper.stdin.close()
+            os.close(self._pipe)
         self._reaper.wait()
-
-    def _stop_by(self, process: subprocess.Popen[bytes], deadline: float) -> None:
-        try:
-            process.wait(timeout=max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            pass
-        _kill_group(process.pid)
-        process.wait()
 
     def _watch(self, process: subprocess.Popen[bytes]) -> None:
         """End what the first process leaves behind, as a container's end does."""
@@ -162,10 +149,8 @@ class Processes:
                 self._tell_reaper(f"-{process.pid}\n")
 
     def _tell_reaper(self, line: str) -> None:
-        assert self._reaper.stdin is not None
         try:
-            self._reaper.stdin.write(line.encode())
-            self._reaper.stdin.flush()
+            os.write(self._pipe, line.encode())
         except BrokenPipeError as error:
             raise MachineError(
                 "Process reaper",
@@ -175,8 +160,15 @@ class Processes:
             ) from error
 
 
+def _end(process: subprocess.Popen[bytes], deadline: float) -> int:
+    """Exit code of a process that was asked to end; its group is killed at the deadline."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=max(0.0, deadline - time.monotonic()))
+    _kill_group(process.pid)
+    return process.wait()
+
+
 def _kill_group(group_id: int) -> None:
-    try:
+    # Nothing may be left of it; macOS answers EPERM for a group of zombies.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group_id, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass  # nothing left; macOS answers EPERM for a group of zombies

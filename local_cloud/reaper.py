@@ -38,6 +38,7 @@ def send(groups: set[int], number: int) -> set[int]:
 
 
 def main() -> None:
+    """Wait for the parent to end, then end what it left."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     groups = send(read_groups(sys.stdin.buffer), signal.SIGTERM)

@@ -27,7 +27,7 @@ __all__ = ["HOST", "Server"]
 HOST = "127.0.0.1"
 
 
-class _RequestHandler(MotoRequestHandler):
+class _RequestHandler(MotoRequestHandler):  # type: ignore[misc]
     """Answers requests of one connection, one after the other, until the client closes it."""
 
     protocol_version = "HTTP/1.1"
@@ -36,14 +36,14 @@ class _RequestHandler(MotoRequestHandler):
 
     def setup(self) -> None:
         super().setup()
-        self.server.connections.add(self.connection)  # type: ignore[attr-defined]
+        self.server.connections.add(self.connection)
 
     def finish(self) -> None:
-        self.server.connections.discard(self.connection)  # type: ignore[attr-defined]
+        self.server.connections.discard(self.connection)
         super().finish()
 
     def handle_expect_100(self) -> bool:
-        allowed = super().handle_expect_100()
+        allowed: bool = super().handle_expect_100()
         self.wfile.flush()  # the client waits for it before it sends the body
         return allowed
 
@@ -52,11 +52,10 @@ class _RequestHandler(MotoRequestHandler):
         body = self._read_body(environ)
         environ["wsgi.input"] = io.BytesIO(body)
         environ["CONTENT_LENGTH"] = str(len(body))
-        answer: list[Any] = []
+        started: dict[str, Any] = {}
 
-        def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> Any:
-            answer[:] = [status, headers]
-            return None
+        def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> None:
+            started.update(status=status, headers=headers)
 
         chunks: Iterable[bytes] = self.server.app(environ, start_response)
         try:
@@ -65,12 +64,13 @@ class _RequestHandler(MotoRequestHandler):
             close = getattr(chunks, "close", None)
             if close is not None:
                 close()
-        self._send(*answer, content)
+        self._send(started["status"], started["headers"], content)
 
     def _read_body(self, environ: dict[str, Any]) -> bytes:
-        if isinstance(environ["wsgi.input"], DechunkedInput):
-            return environ["wsgi.input"].read()
-        return self.rfile.read(int(environ.get("CONTENT_LENGTH") or 0))
+        stream = environ["wsgi.input"]
+        is_chunked = isinstance(stream, DechunkedInput)
+        body: bytes = stream.read(-1 if is_chunked else int(environ.get("CONTENT_LENGTH") or 0))
+        return body
 
     def _send(self, status: str, headers: list[tuple[str, str]], content: bytes) -> None:
         code, _, reason = status.partition(" ")

@@ -1,0 +1,585 @@
+"""Which permissions an API call needs: action, resource and what conditions may ask about it.
+
+One table per service, written from the Service Authorization Reference
+(https://docs.aws.amazon.com/service-authorization/latest/reference/reference.html), for what a
+project calls. A call that is missing here can be made by the administrator only: for a role it is
+refused by name, never allowed silently. Where AWS documents two resources for an action and leaves
+open which one it checks, both are checked: what is allowed here is allowed there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+from local_cloud.errors import UnsupportedError
+from local_cloud.requests import Call
+
+__all__ = ["CONDITION_KEYS", "Need", "needs", "pass_role"]
+
+Parameters = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Need:
+    """One permission that a call needs.
+
+    Parameters
+    ----------
+    action
+        For instance ``s3:GetObject``.
+    resource
+        ARN, or ``*`` for an action without resources.
+    context
+        Condition key, lower case -> values.
+    """
+
+    action: str
+    resource: str
+    context: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Place:
+    region: str
+    account_id: str
+
+    def arn(self, service: str, resource: str) -> str:
+        if service in {"iam", "s3"}:
+            account = self.account_id if service == "iam" else ""
+            return f"arn:aws:{service}::{account}:{resource}"
+        return f"arn:aws:{service}:{self.region}:{self.account_id}:{resource}"
+
+
+#: Parameters of a call -> what follows the account in the ARNs; whole ARNs are kept, ``*`` too.
+Resources = Callable[[Parameters], list[str]]
+
+#: Condition keys of each service whose values :func:`needs` gives where they apply; a key that
+#: ends in ``*`` stands for any name. A policy with another key is refused.
+CONDITION_KEYS: dict[str, frozenset[str]] = {
+    "cloudwatch": frozenset({"cloudwatch:namespace"}),
+    "iam": frozenset({"iam:passedtoservice"}),
+    "kms": frozenset({"kms:viaservice", "kms:calleraccount", "kms:encryptioncontext:*"}),
+    "s3": frozenset(
+        {
+            "s3:delimiter",
+            "s3:max-keys",
+            "s3:prefix",
+            "s3:versionid",
+            "s3:x-amz-acl",
+            "s3:x-amz-server-side-encryption",
+            "s3:x-amz-server-side-encryption-aws-kms-key-id",
+        }
+    ),
+    "sagemaker": frozenset(
+        {
+            "sagemaker:instancetypes",
+            "sagemaker:modelapprovalstatus",
+            "sagemaker:networkisolation",
+            "sagemaker:outputkmskey",
+            "sagemaker:volumekmskey",
+            "sagemaker:vpcsecuritygroupids",
+            "sagemaker:vpcsubnets",
+        }
+    ),
+    "sts": frozenset({"sts:externalid", "sts:rolesessionname"}),
+}
+
+
+def needs(call: Call, region: str, account_id: str) -> list[Need]:
+    """Every permission that a call needs of the one who makes it.
+
+    Raises
+    ------
+    UnsupportedError
+        When nobody has written down what this operation needs.
+    """
+    prefix, table = _TABLES.get(call.service, ("", {}))
+    rules = table.get(call.operation)
+    if rules is None:
+        raise UnsupportedError(
+            "IAM",
+            f"{call.service}:{call.operation} called with a role",
+            "an operation with a known permission is needed (local_cloud/actions.py)",
+            "Call it as administrator, or add the operation to the table",
+        )
+    place = _Place(region, account_id)
+    context = {**_tags_context(call.parameters), **_service_context(prefix, call.parameters)}
+    found = [
+        Need(f"{prefix}:{action}", _whole(place, prefix, resource), context)
+        for action, resources in [*rules, *_s3_extras(call)]
+        for resource in resources(call.parameters)
+    ]
+    return [*found, *_tagging(prefix, call, found), *_passed_roles(call)]
+
+
+def pass_role(role_arn: str, service_principal: str) -> Need:
+    """The permission to hand a role to a service."""
+    return Need("iam:PassRole", role_arn, {"iam:passedtoservice": (service_principal,)})
+
+
+def _whole(place: _Place, service: str, resource: str) -> str:
+    if resource == "*" or resource.startswith("arn:"):
+        return resource
+    return place.arn(service, resource)
+
+
+# ------------------------------------------------------------------------------ resources
+
+
+def _anything(_: Parameters) -> list[str]:
+    return ["*"]
+
+
+def _named(kind: str, *names: str, lower: bool = False) -> Resources:
+    """``kind`` followed by the parameter, which may be a name or a whole ARN; ``*`` without it."""
+
+    def resources(parameters: Parameters) -> list[str]:
+        value = next((str(parameters[name]) for name in names if parameters.get(name)), "*")
+        if value.startswith("arn:"):
+            return [value]
+        # SageMaker writes names in ARNs in lower case, whatever the case of the name.
+        return [f"{kind}{value.lower() if lower else value}"]
+
+    return resources
+
+
+def _all(*rules: Resources) -> Resources:
+    return lambda parameters: [resource for rule in rules for resource in rule(parameters)]
+
+
+Rules = dict[str, list[tuple[str, Resources]]]
+
+
+def _same(operations: Mapping[str, Resources]) -> Rules:
+    """Rules of operations whose action has the same name."""
+    return {name: [(name, resources)] for name, resources in operations.items()}
+
+
+# ------------------------------------------------------------------------------ S3
+
+
+def _bucket(parameters: Parameters) -> list[str]:
+    return [parameters["Bucket"]]
+
+
+def _object(parameters: Parameters) -> list[str]:
+    return [f"{parameters['Bucket']}/{parameters['Key']}"]
+
+
+def _objects(parameters: Parameters) -> list[str]:
+    bucket = parameters["Bucket"]
+    return [f"{bucket}/{item['Key']}" for item in parameters["Delete"]["Objects"]]
+
+
+def _copied(parameters: Parameters) -> list[str]:
+    source = str(parameters["CopySource"]).removeprefix("/").partition("?versionId=")[0]
+    return [unquote(source)]
+
+
+_S3_BUCKET = {
+    "CreateBucket": "CreateBucket",
+    "DeleteBucket": "DeleteBucket",
+    "DeleteBucketPolicy": "DeleteBucketPolicy",
+    "GetBucketAcl": "GetBucketAcl",
+    "GetBucketEncryption": "GetEncryptionConfiguration",
+    "GetBucketLifecycleConfiguration": "GetLifecycleConfiguration",
+    "GetBucketLocation": "GetBucketLocation",
+    "GetBucketOwnershipControls": "GetBucketOwnershipControls",
+    "GetBucketPolicy": "GetBucketPolicy",
+    "GetBucketTagging": "GetBucketTagging",
+    "GetBucketVersioning": "GetBucketVersioning",
+    "GetPublicAccessBlock": "GetBucketPublicAccessBlock",
+    "HeadBucket": "ListBucket",
+    "ListMultipartUploads": "ListBucketMultipartUploads",
+    "ListObjectVersions": "ListBucketVersions",
+    "ListObjects": "ListBucket",
+    "ListObjectsV2": "ListBucket",
+    "PutBucketEncryption": "PutEncryptionConfiguration",
+    "PutBucketLifecycleConfiguration": "PutLifecycleConfiguration",
+    "PutBucketPolicy": "PutBucketPolicy",
+    "PutBucketTagging": "PutBucketTagging",
+    "PutBucketVersioning": "PutBucketVersioning",
+    "PutPublicAccessBlock": "PutBucketPublicAccessBlock",
+}
+_S3_OBJECT = {
+    "AbortMultipartUpload": "AbortMultipartUpload",
+    "CompleteMultipartUpload": "PutObject",
+    "CreateMultipartUpload": "PutObject",
+    "DeleteObject": "DeleteObject",
+    "DeleteObjectTagging": "DeleteObjectTagging",
+    "GetObject": "GetObject",
+    "GetObjectAttributes": "GetObject",
+    "GetObjectTagging": "GetObjectTagging",
+    "HeadObject": "GetObject",
+    "ListParts": "ListMultipartUploadParts",
+    "PutObject": "PutObject",
+    "PutObjectTagging": "PutObjectTagging",
+    "UploadPart": "PutObject",
+}
+_S3: Rules = {
+    **{name: [(action, _bucket)] for name, action in _S3_BUCKET.items()},
+    **{name: [(action, _object)] for name, action in _S3_OBJECT.items()},
+    "CopyObject": [("GetObject", _copied), ("PutObject", _object)],
+    "UploadPartCopy": [("GetObject", _copied), ("PutObject", _object)],
+    "DeleteObjects": [("DeleteObject", _objects)],
+    "ListBuckets": [("ListAllMyBuckets", _anything)],
+}
+
+
+def _s3_extras(call: Call) -> list[tuple[str, Resources]]:
+    """What an option of an object's call needs on top of the call itself."""
+    parameters = call.parameters
+    if call.service != "s3" or "Key" not in parameters:
+        return []
+    extras: list[tuple[str, Resources]] = []
+    if parameters.get("VersionId"):
+        extras += [(f"{action}Version", _object) for action, _ in _S3[call.operation]]
+    if call.operation in {"PutObject", "CopyObject", "CreateMultipartUpload"}:
+        extras += [("PutObjectTagging", _object)] if parameters.get("Tagging") else []
+        extras += [("PutObjectAcl", _object)] if parameters.get("ACL") else []
+    return extras
+
+
+# ------------------------------------------------------------------------------ SageMaker
+
+#: Resource type of each thing, with the parameter that names it.
+_SAGEMAKER_KINDS = {
+    "Endpoint": ("endpoint/", "EndpointName"),
+    "EndpointConfig": ("endpoint-config/", "EndpointConfigName"),
+    "Experiment": ("experiment/", "ExperimentName"),
+    "Model": ("model/", "ModelName"),
+    "ModelPackageGroup": ("model-package-group/", "ModelPackageGroupName"),
+    "ProcessingJob": ("processing-job/", "ProcessingJobName"),
+    "TrainingJob": ("training-job/", "TrainingJobName"),
+    "TransformJob": ("transform-job/", "TransformJobName"),
+}
+_SAGEMAKER_LISTS = (
+    "EndpointConfigs",
+    "Endpoints",
+    "ModelPackageGroups",
+    "ModelPackages",
+    "Models",
+    "ProcessingJobs",
+    "TrainingJobs",
+    "TransformJobs",
+)
+
+
+def _kind(name: str) -> Resources:
+    return _named(*_SAGEMAKER_KINDS[name], lower=True)
+
+
+def _new_package(parameters: Parameters) -> list[str]:
+    """A version is named by its group, and has no number yet."""
+    group = parameters.get("ModelPackageGroupName")
+    if group is None:
+        return _named("model-package/", "ModelPackageName", lower=True)(parameters)
+    name = str(group).rpartition("/")[2].lower()
+    return [f"model-package/{name}/*", f"model-package-group/{name}"]
+
+
+_package = _named("model-package/", "ModelPackageArn", "ModelPackageName", lower=True)
+_SAGEMAKER: Rules = {
+    **_same(
+        {
+            f"{verb}{name}": _kind(name)
+            for name in _SAGEMAKER_KINDS
+            for verb in ("Create", "Describe", "Update", "Delete", "Stop")
+        }
+    ),
+    **_same({f"List{name}": _anything for name in _SAGEMAKER_LISTS}),
+    **_same(
+        {
+            "AddTags": _named("", "ResourceArn"),
+            "CreateEndpoint": _all(_kind("Endpoint"), _kind("EndpointConfig")),
+            "CreateModelPackage": _new_package,
+            "DeleteModelPackage": _package,
+            "DeleteTags": _named("", "ResourceArn"),
+            "DescribeModelPackage": _package,
+            "ListTags": _named("", "ResourceArn"),
+            "UpdateEndpoint": _all(_kind("Endpoint"), _kind("EndpointConfig")),
+            "UpdateEndpointWeightsAndCapacities": _kind("Endpoint"),
+            "UpdateModelPackage": _package,
+        }
+    ),
+}
+_RUNTIME = _same(
+    {
+        "InvokeEndpoint": _kind("Endpoint"),
+        "InvokeEndpointAsync": _kind("Endpoint"),
+        "InvokeEndpointWithResponseStream": _kind("Endpoint"),
+    }
+)
+
+# ------------------------------------------------------------------------------ conditions
+
+
+def _service_context(prefix: str, parameters: Parameters) -> dict[str, tuple[str, ...]]:
+    """Values of the service's own condition keys; a key without a value is absent."""
+    values: dict[str, list[Any]] = {}
+    if prefix == "s3":
+        values = {f"s3:{key}": [parameters.get(name)] for key, name in _S3_CONTEXT.items()}
+    elif prefix == "sagemaker":
+        values = {
+            f"sagemaker:{key}": _every(parameters, names)
+            for key, names in _SAGEMAKER_CONTEXT.items()
+        }
+    elif prefix == "sts":
+        values = {
+            "sts:externalid": [parameters.get("ExternalId")],
+            "sts:rolesessionname": [parameters.get("RoleSessionName")],
+        }
+    elif prefix == "cloudwatch":
+        values = {"cloudwatch:namespace": [parameters.get("Namespace")]}
+    elif prefix == "kms":
+        values = {
+            f"kms:encryptioncontext:{key.lower()}": [value]
+            for key, value in (parameters.get("EncryptionContext") or {}).items()
+        }
+    return {key: found for key, item in values.items() if (found := _texts(item))}
+
+
+def _texts(values: list[Any]) -> tuple[str, ...]:
+    return tuple(
+        str(value).lower() if isinstance(value, bool) else str(value)
+        for value in values
+        if value is not None
+    )
+
+
+_S3_CONTEXT = {
+    "delimiter": "Delimiter",
+    "max-keys": "MaxKeys",
+    "prefix": "Prefix",
+    "versionid": "VersionId",
+    "x-amz-acl": "ACL",
+    "x-amz-server-side-encryption": "ServerSideEncryption",
+    "x-amz-server-side-encryption-aws-kms-key-id": "SSEKMSKeyId",
+}
+#: Condition key -> names of the parameters, at any depth, that hold its values.
+_SAGEMAKER_CONTEXT = {
+    "instancetypes": {"InstanceType"},
+    "modelapprovalstatus": {"ModelApprovalStatus"},
+    "networkisolation": {"EnableNetworkIsolation"},
+    "outputkmskey": {"KmsKeyId"},
+    "volumekmskey": {"VolumeKmsKeyId"},
+    "vpcsecuritygroupids": {"SecurityGroupIds"},
+    "vpcsubnets": {"Subnets"},
+}
+
+
+def _every(value: Any, names: set[str]) -> list[Any]:
+    """Values of the parameters with one of these names, at any depth; lists are flattened."""
+    return [item for name, item in _leaves(value) if name in names]
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _leaves(item, key)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _leaves(item, name)
+    else:
+        yield name, value
+
+
+def _tags(parameters: Parameters) -> dict[str, str]:
+    tags = parameters.get("Tags") or parameters.get("tags") or {}
+    if isinstance(tags, Mapping):
+        return {str(key): str(value) for key, value in tags.items()}
+    return {
+        str(tag.get("Key", tag.get("key"))): str(tag.get("Value", tag.get("value", "")))
+        for tag in tags
+    }
+
+
+def _tags_context(parameters: Parameters) -> dict[str, tuple[str, ...]]:
+    tags = _tags(parameters)
+    context = {f"aws:requesttag/{key.lower()}": (value,) for key, value in tags.items()}
+    return {**context, "aws:tagkeys": tuple(tags)} if tags else {}
+
+
+#: Service prefix -> action that a call with tags needs besides its own.
+_TAGGING = {
+    "cloudformation": "TagResource",
+    "ecr": "TagResource",
+    "iam": "TagRole",
+    "logs": "TagResource",
+    "sagemaker": "AddTags",
+    "ssm": "AddTagsToResource",
+    "states": "TagResource",
+}
+
+
+def _tagging(prefix: str, call: Call, found: list[Need]) -> list[Need]:
+    action = _TAGGING.get(prefix)
+    if action is None or call.operation == action or not _tags(call.parameters):
+        return []
+    return [Need(f"{prefix}:{action}", found[0].resource, found[0].context)]
+
+
+#: Service -> who is given the role, and the parameters, at any depth, that carry one.
+_PASSING = {
+    "cloudformation": ("cloudformation.amazonaws.com", {"RoleARN"}),
+    "sagemaker": ("sagemaker.amazonaws.com", {"ExecutionRoleArn", "RoleArn", "ValidationRole"}),
+    "stepfunctions": ("states.amazonaws.com", {"roleArn"}),
+}
+
+
+def _passed_roles(call: Call) -> list[Need]:
+    principal, names = _PASSING.get(call.service, ("", set()))
+    return [pass_role(str(role), principal) for role in _every(call.parameters, names)]
+
+
+# ------------------------------------------------------------------------------ the others
+
+
+def _log_group(parameters: Parameters) -> list[str]:
+    """As AWS names it in its denials: a group is its stream without a name."""
+    name = parameters.get("logGroupName") or parameters.get("logGroupIdentifier") or ""
+    name = str(name).rpartition(":log-group:")[2].removesuffix(":*")
+    return [f"log-group:{name}:log-stream:{parameters.get('logStreamName', '')}"]
+
+
+def _parameters(parameters: Parameters) -> list[str]:
+    names = parameters.get("Names") or [parameters.get("Name") or parameters.get("Path") or "*"]
+    return [f"parameter/{str(name).removeprefix('/')}" for name in names]
+
+
+def _execution_of_machine(parameters: Parameters) -> list[str]:
+    return [str(parameters["stateMachineArn"])]
+
+
+_machine = _named("", "stateMachineArn")
+_execution = _named("", "executionArn")
+_repository = _named("repository/", "repositoryName")
+_role = _named("role/", "RoleName")
+_stack = _named("stack/", "StackName")
+_key = _named("key/", "KeyId")
+
+
+def _stack_resources(parameters: Parameters) -> list[str]:
+    (resource,) = _stack(parameters)
+    return [resource if resource.startswith("arn:") or resource == "*" else f"{resource}/*"]
+
+
+_LOGS = _same(
+    {
+        "CreateLogGroup": _log_group,
+        "CreateLogStream": _log_group,
+        "DescribeLogGroups": _anything,
+        "DescribeLogStreams": _log_group,
+        "FilterLogEvents": _log_group,
+        "GetLogEvents": _log_group,
+        "PutLogEvents": _log_group,
+        "PutRetentionPolicy": _log_group,
+    }
+)
+_STATES = _same(
+    {
+        "CreateStateMachine": _named("stateMachine:", "name"),
+        "DeleteStateMachine": _machine,
+        "DescribeExecution": _execution,
+        "DescribeStateMachine": _machine,
+        "GetExecutionHistory": _execution,
+        "ListExecutions": _machine,
+        "ListStateMachines": _anything,
+        "StartExecution": _execution_of_machine,
+        "StopExecution": _execution,
+        "UpdateStateMachine": _machine,
+    }
+)
+_ECR = _same(
+    {
+        "BatchCheckLayerAvailability": _repository,
+        "BatchGetImage": _repository,
+        "CompleteLayerUpload": _repository,
+        "CreateRepository": _repository,
+        "DescribeImages": _repository,
+        "DescribeRepositories": _anything,
+        "GetAuthorizationToken": _anything,
+        "GetDownloadUrlForLayer": _repository,
+        "InitiateLayerUpload": _repository,
+        "ListImages": _repository,
+        "PutImage": _repository,
+        "UploadLayerPart": _repository,
+    }
+)
+_KMS = _same(
+    {
+        "CreateGrant": _key,
+        "Decrypt": _key,
+        "DescribeKey": _key,
+        "Encrypt": _key,
+        "GenerateDataKey": _key,
+        "GenerateDataKeyWithoutPlaintext": _key,
+        "ListAliases": _anything,
+        "ListKeys": _anything,
+    }
+)
+_IAM = _same(
+    {
+        "AttachRolePolicy": _role,
+        "CreateRole": _role,
+        "DeleteRole": _role,
+        "DeleteRolePolicy": _role,
+        "DetachRolePolicy": _role,
+        "GetRole": _role,
+        "GetRolePolicy": _role,
+        "ListAttachedRolePolicies": _role,
+        "ListRolePolicies": _role,
+        "ListRoles": _anything,
+        "PutRolePolicy": _role,
+    }
+)
+_SSM = _same(
+    {
+        "DeleteParameter": _parameters,
+        "GetParameter": _parameters,
+        "GetParameters": _parameters,
+        "GetParametersByPath": _parameters,
+        "PutParameter": _parameters,
+    }
+)
+_CLOUDWATCH = _same(
+    {
+        "DescribeAlarms": _anything,
+        "GetMetricData": _anything,
+        "GetMetricStatistics": _anything,
+        "ListMetrics": _anything,
+        "PutMetricData": _anything,
+    }
+)
+_CLOUDFORMATION = _same(
+    {
+        "CreateStack": _stack_resources,
+        "DeleteStack": _stack_resources,
+        "DescribeStackEvents": _stack_resources,
+        "DescribeStackResources": _stack_resources,
+        "DescribeStacks": _stack_resources,
+        "UpdateStack": _stack_resources,
+    }
+)
+_STS: Rules = {
+    "AssumeRole": [("AssumeRole", _named("", "RoleArn"))],
+    "GetCallerIdentity": [],  # needs no permission, and an explicit deny does not stop it
+}
+
+_TABLES: dict[str, tuple[str, Rules]] = {
+    "cloudformation": ("cloudformation", _CLOUDFORMATION),
+    "cloudwatch": ("cloudwatch", _CLOUDWATCH),
+    "ecr": ("ecr", _ECR),
+    "iam": ("iam", _IAM),
+    "kms": ("kms", _KMS),
+    "logs": ("logs", _LOGS),
+    "s3": ("s3", _S3),
+    "sagemaker": ("sagemaker", _SAGEMAKER),
+    "sagemaker-runtime": ("sagemaker", _RUNTIME),
+    "ssm": ("ssm", _SSM),
+    "stepfunctions": ("states", _STATES),
+    "sts": ("sts", _STS),
+}

@@ -1,0 +1,71 @@
+"""Which AWS services are here, and which of their operations are refused.
+
+A service that is not in the table, and an operation that is refused, is answered with an error that
+names it. The table is an allow list: what moto can store but nothing here executes (an alarm that
+never fires, a rule that never matches) would be ignored silently, so it is refused.
+"""
+
+from __future__ import annotations
+
+from local_cloud.parity import Parity
+
+__all__ = ["PARITY", "REFUSED", "SERVICES"]
+
+#: Signing name of a request -> names of the services, as boto3 calls them, that share it.
+SERVICES: dict[str, tuple[str, ...]] = {
+    "cloudformation": ("cloudformation",),
+    "ecr": ("ecr",),
+    "iam": ("iam",),
+    "kms": ("kms",),
+    "logs": ("logs",),
+    "monitoring": ("cloudwatch",),
+    "s3": ("s3",),
+    "sagemaker": ("sagemaker", "sagemaker-runtime"),
+    "ssm": ("ssm",),
+    "states": ("stepfunctions",),
+    "sts": ("sts",),
+}
+
+_NO_ALARMS = "no alarm fires here yet"
+_NO_KEYS = "the administrator and roles are the only identities here"
+
+#: Operation, as boto3 names service and operation -> why it is refused.
+REFUSED: dict[tuple[str, str], str] = {
+    ("cloudwatch", "PutAnomalyDetector"): _NO_ALARMS,
+    ("cloudwatch", "PutCompositeAlarm"): _NO_ALARMS,
+    ("cloudwatch", "PutMetricAlarm"): _NO_ALARMS,
+    ("cloudwatch", "PutMetricStream"): "no metric leaves the machine",
+    ("iam", "CreateAccessKey"): _NO_KEYS,
+    ("iam", "CreateLoginProfile"): _NO_KEYS,
+    ("iam", "CreateUser"): _NO_KEYS,
+    ("logs", "PutDestination"): "no log line leaves the machine",
+    ("logs", "PutMetricFilter"): "no metric is made from log lines",
+    ("logs", "PutSubscriptionFilter"): "no log line is delivered elsewhere",
+    ("logs", "StartQuery"): "Logs Insights is not here",
+    ("s3", "PutBucketNotificationConfiguration"): "no event is sent for an object",
+    ("s3", "PutBucketReplication"): "no object is copied elsewhere",
+    ("ssm", "SendCommand"): "there is no managed node",
+    ("ssm", "StartAutomationExecution"): "there is no automation",
+    ("sts", "AssumeRoleWithSAML"): _NO_KEYS,
+    ("sts", "AssumeRoleWithWebIdentity"): _NO_KEYS,
+    ("sts", "GetFederationToken"): _NO_KEYS,
+    ("sts", "GetSessionToken"): _NO_KEYS,
+}
+
+PARITY = [
+    Parity("every other service", "refused", "The error names the service"),
+    Parity(
+        "CloudFormation",
+        "partial",
+        "Stacks of roles, policies, log groups, buckets, keys and state machines; resources are"
+        " made without checking the permissions of a deploying role; no rollback",
+    ),
+    Parity("CloudWatch", "exact", "Metrics: put, get, list"),
+    Parity("CloudWatch", "refused", "Alarms, anomaly detectors, metric streams"),
+    Parity("ECR", "exact", "Repositories"),
+    Parity("KMS", "exact", "Keys, aliases, encrypt, decrypt, data keys; key policies are enforced"),
+    Parity("STS", "exact", "AssumeRole by trust policy and session policy; GetCallerIdentity"),
+    Parity("STS", "refused", "Federation: SAML, web identity, session tokens of users"),
+    Parity("Systems Manager", "exact", "Parameter Store"),
+    Parity("Systems Manager", "refused", "Everything else"),
+]
