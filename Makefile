@@ -69,7 +69,7 @@ $(VENV)/.bench: requirements/bench.txt $(VENV)/.test
 	@touch $@
 
 .local/.image: $(VENV)/.run $(IMAGE_SOURCES)
-	@$(BIN)/python -m local_cloud.images build -f seed_code/container/Dockerfile seed_code --store .local
+	@$(BIN)/python -m local_cloud.images build -f container/Dockerfile seed_code > /dev/null
 	@touch $@
 
 # --- maintenance --------------------------------------------------------------------------------

@@ -152,7 +152,7 @@ def parse_hyperparameters(
 class Model(_Section):
     """What is predicted, and how."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=24)
+    name: str = Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=20)
     """Name of the model: lower-case letters, digits and single hyphens. It names the endpoint."""
     problem: Problem
     """`binary` (two labels), `multiclass` (three or more) or `regression` (a number)."""
