@@ -169,6 +169,10 @@ class Account:
         )
         return _credentials(assumed)
 
+    def identity_of(self, role_arn: str) -> Identity:
+        """A role as an identity, to ask what it may do; it cannot make calls."""
+        return Identity(role_arn, Credentials("", ""), self.role(role_arn))
+
     def authorize(self, identity: Identity, call: Call, user_agent: str = "") -> None:
         """Return when a call is allowed.
 
