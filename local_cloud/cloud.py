@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar
@@ -99,6 +100,7 @@ class LocalCloud:
         self.on_stop(self._forget)
         _reset_moto()
         self.on_stop(_reset_moto)
+        self._silence(logging.getLogger("moto"))
         self.account = Account(self.region, self.account_id)
         moto = DomainDispatcherApplication(create_backend_app)
         gateway = Gateway(moto, self.account, self.root / "logs" / "local_cloud.log")
@@ -231,18 +233,28 @@ class LocalCloud:
                 config=Config(retries={"total_max_attempts": 1}),
             )
 
+    def _silence(self, logger: logging.Logger) -> None:
+        """Keep moto's log, which prints whole parse trees, out of the run's output."""
+        propagate = logger.propagate
+        self.on_stop(lambda: setattr(logger, "propagate", propagate))
+        handler = logging.NullHandler()
+        self.on_stop(lambda: logger.removeHandler(handler))
+        logger.propagate = False
+        logger.addHandler(handler)
+
     def _redirect_this_process(self, port: int) -> None:
         """Point every AWS SDK in this process here, and tell moto its account and port."""
-        before = dict(os.environ)
-        self.on_stop(lambda: _restore_environment(before))
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            del os.environ[name]  # a profile or an endpoint of one service would win over ours
-        os.environ.update(
-            self.environment(),
-            MOTO_ACCOUNT_ID=self.account_id,
-            MOTO_ALLOW_NONEXISTENT_REGION="true",
-            MOTO_PORT=str(port),
-        )
+        # A profile, or an endpoint of one service, of whoever started us would win over ours.
+        changes: dict[str, str | None] = {
+            **{name: None for name in os.environ if name.startswith("AWS_")},
+            **self.environment(),
+            "MOTO_ACCOUNT_ID": self.account_id,
+            "MOTO_ALLOW_NONEXISTENT_REGION": "true",
+            "MOTO_PORT": str(port),
+        }
+        before = {name: os.environ.get(name) for name in changes}
+        self.on_stop(lambda: _set_environment(before))
+        _set_environment(changes)
 
     @staticmethod
     def _forget() -> None:
@@ -266,6 +278,9 @@ def _reset_moto() -> None:
     reset_model_data()
 
 
-def _restore_environment(before: dict[str, str]) -> None:
-    os.environ.clear()
-    os.environ.update(before)
+def _set_environment(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import traceback
+import uuid
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from io import BytesIO
@@ -203,7 +204,11 @@ def _answer(
         status = HTTPStatus.BAD_REQUEST  # as these protocols do
     start_response(
         f"{status.value} {status.phrase}",
-        [("Content-Type", content_type), ("x-amzn-errortype", code)],
+        [
+            ("Content-Type", content_type),
+            ("x-amzn-errortype", code),
+            ("x-amzn-requestid", str(uuid.uuid4())),
+        ],
     )
     return [body.encode()]
 
