@@ -1,0 +1,25 @@
+r"""The training workflow of a project, as a CDK app that synthesizes a plain template.
+
+================== ===============================================================================
+module             holds
+================== ===============================================================================
+``workflow_input`` what varies by project.yml and release: the input of an execution (pure)
+``workflow``       the states, from PrepareData to ReleaseSucceeded
+``jobs``           the requests of the SageMaker jobs
+``registration``   what RegisterModel does inside
+``deployment``     what DeployEndpoint does inside
+``tasks``          a task with its retries and timeout
+``failures``       how every failure ends in a named Fail state with a text for a person
+``permissions``    the role of each actor, and no more
+``stack``          parameters, resources, outputs
+``app``            synthesis to a file
+``files``          files that are whole or not there
+``node``           finds the Node.js that the CDK needs
+================== ===============================================================================
+
+::
+
+    python -m infrastructure synth --output build
+    python -m infrastructure workflow-input --project project.yml --release ID \
+        --bucket BUCKET --image URI --output workflow-input.json --settings-output project.json
+"""
