@@ -20,6 +20,7 @@ module             holds
 ::
 
     python -m infrastructure synth --output build
+    python -m infrastructure settings --project project.yml
     python -m infrastructure workflow-input --project project.yml --release ID \
         --bucket BUCKET --image URI --output workflow-input.json --settings-output project.json
 """

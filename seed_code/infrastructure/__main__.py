@@ -45,6 +45,10 @@ def _synth(options: argparse.Namespace) -> None:
     print(synthesize(options.output))
 
 
+def _settings(options: argparse.Namespace) -> None:
+    print(project_settings.load(options.project).to_json(), end="")
+
+
 def _workflow_input(options: argparse.Namespace) -> None:
     settings = project_settings.load(options.project)
     document = workflow_input(
@@ -78,6 +82,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     synth.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for it")
     synth.set_defaults(command=_synth)
+
+    settings = commands.add_parser(
+        "settings", help="check project.yml and print it whole, as the jobs read it"
+    )
+    settings.add_argument("--project", type=Path, required=True, metavar="FILE", help="project.yml")
+    settings.set_defaults(command=_settings)
 
     release = commands.add_parser(
         "workflow-input", help="write the input of a release's execution", allow_abbrev=False

@@ -41,7 +41,7 @@ class Project:
     name: str
     bucket: str
     key_arn: str
-    repository_arn: str
+    repository: str
 
     @property
     def state_machine(self) -> str:
@@ -52,6 +52,11 @@ class Project:
     def bucket_arn(self) -> str:
         """ARN of the data bucket."""
         return f"arn:{Aws.PARTITION}:s3:::{self.bucket}"
+
+    @property
+    def repository_arn(self) -> str:
+        """ARN of the image's repository."""
+        return _arn("ecr", f"repository/{self.repository}")
 
     def objects(self, *patterns: str) -> list[str]:
         """Return the ARNs of objects in the data bucket."""

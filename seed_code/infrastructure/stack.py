@@ -99,12 +99,12 @@ class TrainingStack(Stack):
                 "the ARN of a key (not of an alias)",
                 256,
             ),
-            repository_arn=self._parameter(
-                "ImageRepositoryArn",
-                "ECR repository of the container image.",
-                "arn:[a-z-]+:ecr:[a-z0-9-]+:[0-9]{12}:repository/.+",
-                "the ARN of an ECR repository",
-                512,
+            repository=self._parameter(
+                "RepositoryName",
+                "ECR repository of the container image, in this account and region.",
+                "[a-z0-9]+([._/-][a-z0-9]+)*",
+                "the name of an ECR repository",
+                256,
             ),
         )
 
