@@ -10,28 +10,30 @@ from rich.console import Console
 
 from local_cloud.run import run as run_blueprint
 
-ROOT = Path(".local")
-
 app = typer.Typer(help="One-machine AWS.", no_args_is_help=True, add_completion=False)
 
 BlueprintName = Annotated[
     str, typer.Argument(help="A blueprint's name, or a folder with project.yml and data/.")
 ]
 
+Root = Annotated[Path, typer.Option(help="Folder for everything that the run makes.")]
+ROOT = Path(".local")
+
 
 @app.command()
-def run(blueprint: BlueprintName = "churn") -> None:
+def run(blueprint: BlueprintName = "churn", root: Root = ROOT) -> None:
     """Take a blueprint through the whole workflow, ask the endpoint, stop everything."""
-    raise typer.Exit(run_blueprint(blueprint, root=ROOT, console=Console()))
+    raise typer.Exit(run_blueprint(blueprint, root=root, console=Console()))
 
 
 @app.command()
 def up(
     blueprint: BlueprintName = "churn",
     port: Annotated[int, typer.Option(help="Of the account's address; 0: a free one.")] = 0,
+    root: Root = ROOT,
 ) -> None:
     """Do the same and stay up until Ctrl-C."""
-    raise typer.Exit(run_blueprint(blueprint, root=ROOT, console=Console(), port=port, stay=True))
+    raise typer.Exit(run_blueprint(blueprint, root=root, console=Console(), port=port, stay=True))
 
 
 if __name__ == "__main__":

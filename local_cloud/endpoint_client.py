@@ -26,7 +26,9 @@ def ask(url: str, examples: Sequence[str], golden: dict[str, Any]) -> list[Predi
         The endpoint did not answer with 200; the message has its reason.
     """
     if examples:
-        return [Prediction(row, _value(_post(url, row, "text/csv", "text/csv"))) for row in examples]
+        return [
+            Prediction(row, _value(_post(url, row, "text/csv", "text/csv"))) for row in examples
+        ]
     return [
         Prediction(
             json.loads(request["body"])["instances"][0],

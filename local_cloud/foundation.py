@@ -46,15 +46,15 @@ def lay(cloud: LocalCloud, project: str, image: Image) -> Foundation:
             ]
         },
     )
-    cloud.client("ecr").create_repository(
-        repositoryName=project, imageTagMutability="IMMUTABLE"
-    )
+    cloud.client("ecr").create_repository(repositoryName=project, imageTagMutability="IMMUTABLE")
     cloud.client("sagemaker").create_model_package_group(ModelPackageGroupName=project)
     image_uri = Registry(cloud).push(image, project, image.digest[:12])
     return Foundation(bucket_name, key_arn, project, image_uri)
 
 
-def upload(cloud: LocalCloud, bucket_name: str, prefix: str, folder: Path, files: list[Path]) -> None:
+def upload(
+    cloud: LocalCloud, bucket_name: str, prefix: str, folder: Path, files: list[Path]
+) -> None:
     """Put `files` of `folder` below ``s3://<bucket_name>/<prefix>/``."""
     s3 = cloud.client("s3")
     for path in files:

@@ -28,7 +28,7 @@ from local_cloud import endpoint_client, execution, foundation
 from local_cloud.blueprint import Blueprint, find
 from local_cloud.cloud import LocalCloud
 from local_cloud.errors import LocalCloudError, MachineError
-from local_cloud.images import Image, build
+from local_cloud.images import STORE, Image, build
 from local_cloud.progress import Progress
 from local_cloud.sagemaker import address
 from local_cloud.summary import EXIT_CODES, Summary
@@ -39,15 +39,13 @@ SEED_CODE = Path(__file__).parent.parent / "seed_code"
 INTERRUPTED = 130
 
 #: Kept from run to run, because making it takes half a minute.
-_CACHES = {"docker", ".image", "run.lock"}
+_CACHES = {STORE.name, ".image", "run.lock"}
 _STACK_NAME = "workflow"
 _POLL_SECONDS = 0.2
 _WAIT_FACTOR = 0.02
 
 
-def run(
-    name: str, *, root: Path, console: Console, port: int = 0, stay: bool = False
-) -> int:
+def run(name: str, *, root: Path, console: Console, port: int = 0, stay: bool = False) -> int:
     """Release the blueprint `name`, write ``<root>/summary.json``, show it; return the exit code.
 
     Parameters
@@ -112,9 +110,7 @@ def _message(error: Exception) -> str:
 # --- the release --------------------------------------------------------------------------------
 
 
-def _release(
-    cloud: LocalCloud, blueprint: Blueprint, summary: Summary, progress: Progress
-) -> None:
+def _release(cloud: LocalCloud, blueprint: Blueprint, summary: Summary, progress: Progress) -> None:
     """Make one release of `blueprint`; `summary` is filled as far as it comes."""
     work = cloud.root / "work"
     work.mkdir(parents=True, exist_ok=True)
@@ -123,7 +119,7 @@ def _release(
         progress.step("Checking project.yml")
         project = _project_settings(blueprint)["model"]["name"]
         progress.step("Building the image")
-        image = _image(progress)
+        image = _image(cloud.root / STORE.name, progress)
         progress.step("Making key, bucket, repository, model package group")
         laid = foundation.lay(cloud, project, image)
         inputs = _workflow_input(blueprint, summary.release, laid, work)
@@ -146,8 +142,8 @@ def _release(
             _predict(cloud, inputs, work, summary)
 
 
-def _image(progress: Progress) -> Image:
-    return build(SEED_CODE, SEED_CODE / "container/Dockerfile", report=progress.step)
+def _image(store: Path, progress: Progress) -> Image:
+    return build(SEED_CODE, SEED_CODE / "container/Dockerfile", store, report=progress.step)
 
 
 def _upload(
@@ -252,9 +248,7 @@ def _read_release(cloud: LocalCloud, inputs: dict[str, Any], summary: Summary) -
         summary.endpoint = {"name": deployed["endpoint_name"], "url": url}
 
 
-def _predict(
-    cloud: LocalCloud, inputs: dict[str, Any], work: Path, summary: Summary
-) -> None:
+def _predict(cloud: LocalCloud, inputs: dict[str, Any], work: Path, summary: Summary) -> None:
     """Ask the endpoint the project's examples, and test rows whose answers are known."""
     assert summary.endpoint is not None  # noqa: S101 - the caller's condition, for the type checker
     settings = json.loads((work / "project.json").read_text(encoding="utf-8"))
@@ -309,7 +303,9 @@ class _ProgramError(LocalCloudError):
 
 def _project_settings(blueprint: Blueprint) -> dict[str, Any]:
     """The blueprint's settings as the project's own program reads them."""
-    process = _start_infrastructure("settings", "--project", str(blueprint.settings_path.absolute()))
+    process = _start_infrastructure(
+        "settings", "--project", str(blueprint.settings_path.absolute())
+    )
     settings: dict[str, Any] = json.loads(_finish_infrastructure(process))
     return settings
 
