@@ -462,6 +462,13 @@ _stack = _named("stack/", "StackName")
 _key = _named("key/", "KeyId")
 
 
+def _decrypting_key(parameters: Parameters) -> list[str]:
+    """The key that is given, or the one whose id the ciphertext begins with."""
+    if parameters.get("KeyId"):
+        return _key(parameters)
+    return [f"key/{parameters['CiphertextBlob'][:36].decode(errors='replace')}"]
+
+
 def _stack_resources(parameters: Parameters) -> list[str]:
     (resource,) = _stack(parameters)
     return [resource if resource.startswith("arn:") or resource == "*" else f"{resource}/*"]
@@ -512,7 +519,7 @@ _ECR = _same(
 _KMS = _same(
     {
         "CreateGrant": _key,
-        "Decrypt": _key,
+        "Decrypt": _decrypting_key,
         "DescribeKey": _key,
         "Encrypt": _key,
         "GenerateDataKey": _key,

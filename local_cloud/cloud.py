@@ -76,6 +76,7 @@ class LocalCloud:
         self._port = port
         self._clients: dict[str, Any] = {}
         self._client_lock = threading.Lock()
+        self._session: Any = None
         self._on_stop: list[Callable[[], object]] = []
 
     def start(self) -> LocalCloud:
@@ -108,6 +109,7 @@ class LocalCloud:
         self.on_stop(server.stop)
         self.endpoint_url = server.url
         self._redirect_this_process(server.port)
+        self._session = boto3.session.Session()
         self.processes = Processes()
         self.on_stop(self.processes.stop_all)
         for name in SERVICES:
@@ -223,8 +225,8 @@ class LocalCloud:
 
     def _new_client(self, service: str, credentials: Credentials) -> Any:
         with self._client_lock:  # a boto3 session is not thread-safe
-            return boto3.session.Session().client(
-                service,  # type: ignore[call-overload]
+            return self._session.client(
+                service,
                 region_name=self.region,
                 endpoint_url=self.endpoint_url,
                 aws_access_key_id=credentials.access_key,

@@ -37,10 +37,13 @@ PARITY = [
 
 #: Longest time a line waits before it is sent to CloudWatch Logs.
 _BATCH_SECONDS = 0.25
-#: PutLogEvents takes 10,000 events and 1 MiB at most; longer lines are cut, as its agent does.
+#: PutLogEvents takes 10,000 events and 1 MiB at most, and counts 26 bytes for each event.
 #: https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html
-_BATCH_LINES = 1_000
-_LINE_BYTES = 1_000
+_BATCH_BYTES = 1_048_576
+_EVENT_BYTES = 26
+_BATCH_LINES = 10_000
+#: Longer lines are cut for CloudWatch Logs, whose limit for one event is 256 KiB; the file has all.
+_LINE_BYTES = 200_000
 
 
 class Logs:
@@ -82,7 +85,7 @@ class Logs:
 
     def path(self, group: str, stream: str) -> Path:
         """File of a stream: ``.local/logs/<group>/<stream>.log``."""
-        parts = f"{group}/{stream}".strip("/").split("/")
+        parts = f"{group.strip('/')}/{stream}".split("/")
         if any(part in {"", ".", ".."} or "\0" in part for part in parts):
             raise LocalCloudError(
                 "Logs",
@@ -192,6 +195,7 @@ class _CloudWatchStream:
         self._client = client
         self._names = {"logGroupName": group, "logStreamName": stream}
         self._waiting: list[dict[str, Any]] = []
+        self._waiting_bytes = 0
         self._since = 0.0
         self._usable = True
         self.refusal = ""
@@ -199,11 +203,16 @@ class _CloudWatchStream:
         self._call("create_log_stream", **self._names)
 
     def add(self, text: str) -> None:
+        message = text.encode()[:_LINE_BYTES]
+        size = len(message) + _EVENT_BYTES
+        if self._waiting_bytes + size > _BATCH_BYTES or len(self._waiting) == _BATCH_LINES:
+            self.send()
         if not self._waiting:
             self._since = time.monotonic()
-        message = text.encode()[:_LINE_BYTES].decode(errors="ignore")
-        self._waiting.append({"timestamp": time.time_ns() // 1_000_000, "message": message})
-        if len(self._waiting) >= _BATCH_LINES or self.patience() == 0.0:
+        now = time.time_ns() // 1_000_000
+        self._waiting.append({"timestamp": now, "message": message.decode(errors="ignore")})
+        self._waiting_bytes += size
+        if self.patience() == 0.0:
             self.send()
 
     def patience(self) -> float | None:
@@ -213,7 +222,7 @@ class _CloudWatchStream:
         return max(0.0, self._since + _BATCH_SECONDS - time.monotonic())
 
     def send(self) -> None:
-        lines, self._waiting = self._waiting, []
+        lines, self._waiting, self._waiting_bytes = self._waiting, [], 0
         if lines:
             self._call("put_log_events", logEvents=lines, **self._names)
 
