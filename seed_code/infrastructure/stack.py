@@ -64,7 +64,9 @@ class TrainingStack(Stack):
             # Its permissions are written out; the CDK would add its own.
             role=workflow.without_policy_updates(),
             # Without data: inputs and outputs stay in the execution, where they are encrypted.
-            logs=sfn.LogOptions(destination=log_group, level=sfn.LogLevel.ALL),
+            logs=sfn.LogOptions(
+                destination=log_group, level=sfn.LogLevel.ALL, include_execution_data=False
+            ),
             tracing_enabled=True,
         )
         # The CDK also writes it as DependsOn, where cfn-lint rightly sees that RoleArn says it.

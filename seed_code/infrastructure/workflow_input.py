@@ -21,7 +21,7 @@ __all__ = ["PROJECT_NAME_LENGTH", "PROJECT_NAME_PATTERN", "workflow_input"]
 PROJECT_NAME_PATTERN = "[a-z][a-z0-9]*(-[a-z0-9]+)*"
 # Names are cut at 63 characters, digest included. Up to this length `<project>-<stage>-` stays
 # whole, and that is what the permissions of the workflow are bound to.
-PROJECT_NAME_LENGTH = 44
+PROJECT_NAME_LENGTH = 45
 _RELEASE_PATTERN = "[a-zA-Z0-9](-*[a-zA-Z0-9])*"
 
 _HYPERPARAMETERS_MOST = 100
@@ -84,7 +84,10 @@ def workflow_input(
         "prepare": _prepare(settings, names, bucket),
         "train": _train(settings, names, bucket),
         "evaluate": _evaluate(settings, names, bucket, champion),
-        "register": _register(settings, names, bucket, champion, champion_package),
+        "register": {
+            **_register(settings, names, bucket),
+            "champion": "none" if champion is None else (champion_package or champion)[:256],
+        },
         "deploy": _deploy(settings, names),
     }
 
@@ -141,9 +144,7 @@ def _evaluate(
     }
 
 
-def _register(
-    settings: Settings, names: Names, bucket: str, champion: str | None, package: str | None
-) -> dict[str, Any]:
+def _register(settings: Settings, names: Names, bucket: str) -> dict[str, Any]:
     identity = f"{names.project}/{names.release}"
     return {
         "model_package_group": names.model_package_group,
@@ -156,7 +157,6 @@ def _register(
         "instance_types": [settings.instances.endpoint.type],
         # SageMaker deploys approved packages alone. When the pipeline deploys, a person approves.
         "approval": "Approved" if settings.deploy.by == "workflow" else "PendingManualApproval",
-        "champion": (package or champion or "none")[:256],
     }
 
 

@@ -1,0 +1,120 @@
+"""The template as AWS and the security rules see it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cfnlint.api
+import pytest
+
+from infrastructure import node
+
+SEED_CODE = Path(__file__).parents[2]
+
+
+def test_cfn_lint_finds_nothing(template):
+    assert cfnlint.api.lint(json.dumps(template)) == []
+
+
+def test_cdk_nag_finds_nothing(tmp_path):
+    """What it would find stands beside each role in permissions.py, with the reason."""
+    node.use()
+    from aws_cdk import Validations
+    from cdk_nag import AwsSolutionsChecks
+
+    from infrastructure import app
+
+    made = app.app(tmp_path)
+    Validations.of(made).add_plugins(AwsSolutionsChecks(made))
+    made.synth()  # raises where there is a finding
+    report = json.loads((tmp_path / "validation-report.json").read_text())
+    assert report["pluginReports"] == []
+
+
+def test_cdk_nag_would_find_a_star_that_is_not_acknowledged(tmp_path):
+    node.use()
+    from aws_cdk import Validations
+    from aws_cdk import aws_iam as iam
+    from cdk_nag import AwsSolutionsChecks
+
+    from infrastructure import app
+
+    made = app.app(tmp_path)
+    role = made.node.find_child("workflow").node.find_child("TrainRole")
+    statement = iam.PolicyStatement(actions=["s3:GetObject"], resources=["arn:aws:s3:::other/*"])
+    role.add_to_policy(statement)
+    Validations.of(made).add_plugins(AwsSolutionsChecks(made))
+    with pytest.raises(Exception, match="wildcard permissions"):
+        made.synth()
+
+
+def test_a_star_needs_a_reason():
+    node.use()
+    from infrastructure.permissions import _Grant
+
+    with pytest.raises(ValueError, match="a \\* without a reason"):
+        _Grant(["s3:GetObject"], ["*"])
+
+
+def test_it_needs_nothing_but_itself(template):
+    text = json.dumps(template)
+    assert "BootstrapVersion" not in text
+    assert "cdk-bootstrap" not in text
+    assert "AWS::CDK::Metadata" not in text
+    assert "Rules" not in template
+
+
+def test_it_is_short_enough_to_be_deployed_without_a_bucket(tmp_path):
+    output = tmp_path / "new" / "folder"
+    done = subprocess.run(
+        [sys.executable, "-m", "infrastructure", "synth", "--output", str(output)],
+        cwd=SEED_CODE, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    written = Path(done.stdout.strip())
+    assert written == output / "workflow.json"
+    assert written.stat().st_size <= 51_200
+    assert [path.name for path in output.iterdir()] == ["workflow.json"]
+    assert done.stderr == ""
+
+
+def test_parameters_say_what_they_accept(template):
+    for name, parameter in template["Parameters"].items():
+        assert parameter["Description"].endswith("."), name
+        assert parameter["ConstraintDescription"], name
+        assert parameter["MaxLength"], name
+        assert "Default" not in parameter, name
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("ProjectName", ["churn", "a-1"], ["Churn", "1a", "a_b", "a--b", "a-", ""]),
+        ("DataBucketName", ["abc", "a.b-c"], ["ab", "A-bucket", "-ab", "s3://bucket"]),
+        (
+            "KmsKeyArn",
+            ["arn:aws:kms:eu-west-1:123456789012:key/mrk-1"],
+            ["alias/key", "arn:aws:kms:eu-west-1:123456789012:alias/key"],
+        ),
+        ("RepositoryName", ["churn", "team/churn_1"], ["Churn", "/churn", "churn:tag", "a//b"]),
+    ],
+)
+def test_patterns_of_parameters(name, good, bad, template):
+    pattern = template["Parameters"][name]["AllowedPattern"]
+    assert [value for value in good if not re.search(pattern, value)] == []
+    assert [value for value in bad if re.search(pattern, value)] == []
+
+
+def test_the_state_machine_is_watched_without_its_data(resources):
+    machine = resources["TrainingWorkflow"]
+    logging = machine["LoggingConfiguration"]
+    assert machine["StateMachineName"] == "churn-training"
+    assert machine["TracingConfiguration"] == {"Enabled": True}
+    assert (logging["Level"], logging["IncludeExecutionData"]) == ("ALL", False)
+    assert resources["WorkflowLog"] == {
+        "LogGroupName": "/aws/vendedlogs/states/churn-training",
+        "RetentionInDays": 90,
+    }
