@@ -22,16 +22,15 @@ class Registry:
     ----------
     cloud
         Where the repositories are.
-    role_arn
-        Role with which SageMaker pulls; the administrator without.
+    client
+        ECR client with which images are pulled, a role's; the administrator's without.
     """
 
-    def __init__(self, cloud: LocalCloud, *, role_arn: str | None = None) -> None:
+    def __init__(self, cloud: LocalCloud, client: Any = None) -> None:
         self._cloud = cloud
         self._store = cloud.root / STORE.name
         self._host = f"{cloud.account_id}.dkr.ecr.{cloud.region}.amazonaws.com"
-        principal = "sagemaker.amazonaws.com" if role_arn else None
-        self._client = cloud.client("ecr", role_arn=role_arn, service_principal=principal)
+        self._client = client or cloud.client("ecr")
 
     def push(self, image: Image, repository: str, tag: str) -> str:
         """Push an image; return its URI by digest, which never means another image.
