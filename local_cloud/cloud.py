@@ -139,9 +139,13 @@ class LocalCloud:
         -------
         The attribute that was there, for the replacement to call.
         """
-        original = owner.__dict__[name]
+        if name in vars(owner):
+            original = vars(owner)[name]
+            self.on_stop(lambda: setattr(owner, name, original))
+        else:  # inherited
+            original = getattr(owner, name)
+            self.on_stop(lambda: delattr(owner, name))
         setattr(owner, name, value)
-        self.on_stop(lambda: setattr(owner, name, original))
         return original
 
     def environment(self) -> dict[str, str]:

@@ -20,12 +20,15 @@ from typing import TYPE_CHECKING, Any
 from moto.logs.models import logs_backends
 from moto.stepfunctions import models
 from moto.stepfunctions.exceptions import AWSError
+from moto.stepfunctions.parser import api
+from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
 from moto.stepfunctions.parser.asl.component.common.retry.jitter_strategy_decl import (
     JitterStrategyDecl,
 )
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.resource import (
     ServiceResource,
 )
+from moto.stepfunctions.parser.asl.component.state.fail import state_fail
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
     WaitFunction,
 )
@@ -88,6 +91,7 @@ def install(cloud: LocalCloud) -> None:
     _refuse_other_clients(cloud)
     _shrink_waits(cloud, cloud.wait_factor)
     _keep_the_end(cloud)
+    _tell_results(cloud)
     _check_before_creation(cloud)
     _write_logs(cloud)
     _share_backend_with_cloudformation(cloud)
@@ -165,6 +169,25 @@ def _keep_the_end(cloud: LocalCloud) -> None:
     original_set_error = cloud.replace(Environment, "set_error", set_error)
     original_stop = cloud.replace(StepFunctionResponse, "stop_execution", stop_execution)
     original_execution_stop = cloud.replace(Execution, "stop", stop)
+
+
+def _tell_results(cloud: LocalCloud) -> None:
+    """What an execution returns is JSON, a text too; errors have their names."""
+
+    def describe_execution(self: StepFunctionResponse) -> Any:
+        answer = original(self)
+        if answer.result["status"] == "SUCCEEDED":
+            execution = self.stepfunction_backend.describe_execution(answer.result["executionArn"])
+            answer.result["output"] = json.dumps(execution.output, separators=(",", ":"))
+        return answer
+
+    original = cloud.replace(StepFunctionResponse, "describe_execution", describe_execution)
+    # moto's interpreter raises errors whose code does not reach the answer.
+    for error in vars(api).values():
+        if isinstance(error, type) and issubclass(error, AWSError) and hasattr(error, "code"):
+            cloud.replace(error, "TYPE", error.code)
+    # moto refuses names that begin with "States." also where a Fail state passes one on.
+    cloud.replace(state_fail, "CustomErrorName", ErrorName)
 
 
 def _is_under_way(execution: Execution) -> bool:
