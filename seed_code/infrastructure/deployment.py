@@ -32,8 +32,8 @@ _UPDATE_SECONDS = 3_000
 _CHANGING = ("Creating", "Updating", "SystemUpdating", "RollingBack")
 
 # That the endpoint is missing is told by the same error as throttling: the first deployment of a
-# project waits for these attempts.
-_FIND_RETRIES = (Retry(("SageMaker.SageMakerException", "SageMaker.SdkClientException"), 1, 2, 5),)
+# project waits for these few seconds.
+_FIND_RETRIES = (Retry(("SageMaker.SageMakerException", "SageMaker.SdkClientException"), 2, 3, 5),)
 # While an endpoint is being changed by somebody else, or deleted, it refuses: wait for minutes.
 _CHANGE_RETRIES = (
     Retry(("SageMaker.ResourceLimitExceededException",), 60, 15, 300),

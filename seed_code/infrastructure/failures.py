@@ -45,33 +45,39 @@ def of_job(scope: Construct, stage: str, section: str) -> Failure:
     """
     end = _fail(scope, stage)
     without_reason = _without_reason(
-        scope, stage,
+        scope,
+        stage,
         f"an end within instances/{section}/timeout_minutes of project.yml. "
         "Raise it, unless somebody stopped the job.",
-    )  # fmt: skip
-    without_reason.next(end)
-    find_reason = sfn.Choice(scope, f"Find{stage}Reason")
-    for field in ("ExitMessage", "FailureReason"):
-        path = f"$.failed.job.{field}"
-        use = sfn.Pass(
-            scope, f"Use{stage}{field}", input_path=path, result_path=CAUSE_PATH
-        )  # fmt: skip
-        find_reason.when(_has_text(path), use.next(end))
-    find_reason.otherwise(without_reason)
-    read_job = sfn.Pass(
-        scope,
-        f"Read{stage}Job",
-        parameters={"job.$": f"States.StringToJson({CAUSE_PATH})"},
-        result_path="$.failed",
-    ).next(find_reason)
+    ).next(end)
     is_description = sfn.Condition.and_(
         sfn.Condition.is_present(CAUSE_PATH), sfn.Condition.string_matches(CAUSE_PATH, "{*}")
     )
     explanation = sfn.Choice(scope, f"Explain{stage}Failure")
-    explanation.when(is_description, read_job)
+    explanation.when(is_description, _read_description(scope, stage, end, without_reason))
     explanation.when(_has_text(CAUSE_PATH), end)
     explanation.otherwise(without_reason)
     return Failure(explanation, end)
+
+
+def _read_description(
+    scope: Construct, stage: str, end: sfn.Fail, without_reason: sfn.IChainable
+) -> sfn.Pass:
+    """Return the states that put the reason in a job's description into the cause."""
+    find_reason = sfn.Choice(scope, f"Find{stage}Reason")
+    for field in ("ExitMessage", "FailureReason"):
+        path = f"$.failed.job.{field}"
+        use = sfn.Pass(scope, f"Use{stage}{field}", input_path=path, result_path=CAUSE_PATH)
+        find_reason.when(_has_text(path), use.next(end))
+    find_reason.otherwise(without_reason)
+    read = sfn.Pass(
+        scope,
+        f"Read{stage}Job",
+        parameters={"job.$": f"States.StringToJson({CAUSE_PATH})"},
+        result_path="$.failed",
+    )
+    read.next(find_reason)
+    return read
 
 
 def of_calls(scope: Construct, stage: str) -> Failure:

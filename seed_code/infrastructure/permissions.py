@@ -125,15 +125,13 @@ def evaluate_role(scope: Construct, project: Project) -> iam.Role:
         scope,
         "EvaluateRole",
         [
-            *_read(
-                project, "releases/*/settings/", "releases/*/data/", "releases/*/model/"
-            ),
+            *_read(project, "releases/*/settings/", "releases/*/data/", "releases/*/model/"),
             _write(project, "releases/*/evaluation/"),
             *_encryption(project),
             *_job_logs(project, "ProcessingJobs", "evaluate"),
             *_image(project),
         ],
-    )  # fmt: skip
+    )
 
 
 def endpoint_role(scope: Construct, project: Project) -> iam.Role:

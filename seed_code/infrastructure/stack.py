@@ -43,9 +43,7 @@ class TrainingStack(Stack):
         evaluate = permissions.evaluate_role(self, project)
         endpoint = permissions.endpoint_role(self, project)
         workflow = permissions.workflow_role(self, project, [prepare, train, evaluate, endpoint])
-        roles = RoleArns(
-            prepare.role_arn, train.role_arn, evaluate.role_arn, endpoint.role_arn
-        )  # fmt: skip
+        roles = RoleArns(prepare.role_arn, train.role_arn, evaluate.role_arn, endpoint.role_arn)
         log_group = logs.LogGroup(
             self,
             "WorkflowLog",

@@ -7,10 +7,11 @@ the errors that a service has no name for (throttling, validation) are called di
 Sources: `SageMaker jobs <https://docs.aws.amazon.com/step-functions/latest/dg/connect-sagemaker.html>`_,
 `errors <https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html>`_.
 
-A request that is tried again may find that it had succeeded and only its answer was lost. The name
-is then taken: an error that is not tried again, so the stage fails with it and nothing runs twice.
-A job that was accepted and failed (``States.TaskFailed``) or took too long (``States.Timeout``) is
-never tried again: its name is used up, and its failure is the answer.
+A request that is tried again may find that it had succeeded and only its answer was lost. Its name
+is then taken, AWS says so, and the stage fails with that: nothing is made or run twice. (A repeated
+registration has a token by which AWS knows it, and answers as the first time.) A job that was
+accepted and failed (``States.TaskFailed``) or took too long (``States.Timeout``) is never tried
+again: its name is used up, and its failure is the answer.
 """
 
 from __future__ import annotations
