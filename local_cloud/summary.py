@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
-from rich.table import Table
 
 __all__ = ["EXIT_CODES", "Prediction", "Stage", "Status", "Summary"]
 
@@ -67,12 +67,9 @@ class Summary:
         console.print(f"{title}, {self.seconds:.1f} s", highlight=False)
         if self.error:
             console.print(self.error, style="red", markup=False, highlight=False, soft_wrap=True)
-        facts = Table(show_header=False, box=None, pad_edge=False)
-        facts.add_column(style="dim")
-        facts.add_column(overflow="fold")
-        for label, text in self._facts(root):
-            facts.add_row(label, text)
-        console.print(facts)
+        for label, text in self._facts(root):  # no table: it would fold what people copy
+            console.print(f"[dim]{label:<12}[/]", end="")
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _facts(self, root: Path) -> list[tuple[str, str]]:
         facts = [("metrics", "  ".join(f"{k} {v:.4g}" for k, v in self.metrics.items()))]
@@ -92,7 +89,7 @@ class Summary:
         if self.endpoint and self.predictions and isinstance(self.predictions[0].input, str):
             facts.append((
                 "try",
-                f"curl -H 'Content-Type: text/csv' -d '{self.predictions[0].input}' "
+                f"curl -H 'Content-Type: text/csv' -d {shlex.quote(self.predictions[0].input)} "
                 f"{self.endpoint['url']}",
             ))  # fmt: skip
         facts += [
