@@ -34,6 +34,7 @@ __all__ = ["Credentials", "LocalCloud"]
 
 #: Modules with an ``install(cloud)``, in the order in which they are installed.
 SERVICES = (
+    "local_cloud.stacks",
     "local_cloud.s3",
     "local_cloud.images",
     "local_cloud.sagemaker",

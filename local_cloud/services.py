@@ -54,12 +54,6 @@ REFUSED: dict[tuple[str, str], str] = {
 
 PARITY = [
     Parity("every other service", "refused", "The error names the service"),
-    Parity(
-        "CloudFormation",
-        "partial",
-        "Stacks of roles, policies, log groups, buckets, keys and state machines; resources are"
-        " made without checking the permissions of a deploying role; no rollback",
-    ),
     Parity("CloudWatch", "exact", "Metrics: put, get, list"),
     Parity("CloudWatch", "refused", "Alarms, anomaly detectors, metric streams"),
     Parity("ECR", "exact", "Repositories"),
