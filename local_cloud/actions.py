@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from local_cloud.errors import UnsupportedError
 from local_cloud.requests import Call
 
-__all__ = ["CONDITION_KEYS", "Need", "needs", "pass_role"]
+__all__ = ["CONDITION_KEYS", "Need", "copy_source", "needs", "pass_role"]
 
 Parameters = Mapping[str, Any]
 
@@ -174,9 +174,13 @@ def _objects(parameters: Parameters) -> list[str]:
     return [f"{bucket}/{item['Key']}" for item in parameters["Delete"]["Objects"]]
 
 
+def copy_source(parameters: Parameters) -> str:
+    """``<bucket>/<key>`` of the object that a call copies."""
+    return unquote(str(parameters["CopySource"]).removeprefix("/").partition("?versionId=")[0])
+
+
 def _copied(parameters: Parameters) -> list[str]:
-    source = str(parameters["CopySource"]).removeprefix("/").partition("?versionId=")[0]
-    return [unquote(source)]
+    return [copy_source(parameters)]
 
 
 _S3_BUCKET = {
@@ -236,7 +240,8 @@ def _s3_extras(call: Call) -> list[tuple[str, Resources]]:
         return []
     extras: list[tuple[str, Resources]] = []
     if parameters.get("VersionId"):
-        extras += [(f"{action}Version", _object) for action, _ in _S3[call.operation]]
+        versioned = [action.replace("Object", "ObjectVersion") for action, _ in _S3[call.operation]]
+        extras += [(action, _object) for action in versioned]
     if call.operation in {"PutObject", "CopyObject", "CreateMultipartUpload"}:
         extras += [("PutObjectTagging", _object)] if parameters.get("Tagging") else []
         extras += [("PutObjectAcl", _object)] if parameters.get("ACL") else []
@@ -450,8 +455,8 @@ def _parameters(parameters: Parameters) -> list[str]:
     return [f"parameter/{str(name).removeprefix('/')}" for name in names]
 
 
-def _execution_of_machine(parameters: Parameters) -> list[str]:
-    return [str(parameters["stateMachineArn"])]
+def _repositories(parameters: Parameters) -> list[str]:
+    return [f"repository/{name}" for name in parameters.get("repositoryNames") or ["*"]]
 
 
 _machine = _named("", "stateMachineArn")
@@ -495,7 +500,7 @@ _STATES = _same(
         "GetExecutionHistory": _execution,
         "ListExecutions": _machine,
         "ListStateMachines": _anything,
-        "StartExecution": _execution_of_machine,
+        "StartExecution": _machine,
         "StopExecution": _execution,
         "UpdateStateMachine": _machine,
     }
@@ -507,7 +512,7 @@ _ECR = _same(
         "CompleteLayerUpload": _repository,
         "CreateRepository": _repository,
         "DescribeImages": _repository,
-        "DescribeRepositories": _anything,
+        "DescribeRepositories": _repositories,
         "GetAuthorizationToken": _anything,
         "GetDownloadUrlForLayer": _repository,
         "InitiateLayerUpload": _repository,

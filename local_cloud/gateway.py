@@ -69,6 +69,10 @@ _STATUS = {
 }
 
 
+#: Services whose requests are signed for one region of AWS, wherever one is.
+_GLOBAL = frozenset({"iam", "sts"})
+
+
 class Gateway:
     """WSGI application in front of moto.
 
@@ -116,12 +120,7 @@ class Gateway:
         self._authorize(identity, call, request)
 
     def _authenticate(self, request: Request, signature: Signature) -> Identity:
-        if signature.service not in SERVICES or (signature.presigned and signature.service != "s3"):
-            raise _AnswerError(
-                "unsupported",
-                f"{signature.service}: this service is not part of the local cloud; it has "
-                f"{', '.join(SERVICES)} (docs/parity.md)",
-            )
+        self._check_place(signature)
         identity = self._account.identity(signature.access_key)
         if identity is None:
             raise _AnswerError("unknown", "The security token included in the request is invalid.")
@@ -136,7 +135,25 @@ class Gateway:
             raise _AnswerError("token", "The security token included in the request is invalid.")
         if identity.expired:
             raise _AnswerError("expired", "The security token included in the request is expired")
+        if signature.is_over():
+            raise _AnswerError("denied", "Request has expired")
         return identity
+
+    def _check_place(self, signature: Signature) -> None:
+        """Return when a request is for a service and a region that are here."""
+        by_address = signature.presigned_seconds is not None
+        if signature.service not in SERVICES or (by_address and signature.service != "s3"):
+            raise _AnswerError(
+                "unsupported",
+                f"{signature.service}: this service is not part of the local cloud; it has "
+                f"{', '.join(SERVICES)} (docs/parity.md)",
+            )
+        if signature.region != self._account.region and signature.service not in _GLOBAL:
+            raise _AnswerError(
+                "unsupported",
+                f"{signature.region}: this region is not part of the local cloud; it has "
+                f"{self._account.region} (docs/parity.md)",
+            )
 
     def _authorize(self, identity: Identity, call: Call, request: Request) -> None:
         try:

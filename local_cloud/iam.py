@@ -24,7 +24,7 @@ from moto.kms.models import kms_backends
 from moto.s3.models import FakeBucket, s3_backends
 from moto.sts.models import AssumedRole, sts_backends
 
-from local_cloud.actions import CONDITION_KEYS, Need, needs
+from local_cloud.actions import CONDITION_KEYS, Need, copy_source, needs
 from local_cloud.errors import LocalCloudError, TrustError
 from local_cloud.parity import Parity
 from local_cloud.policies import Decision, Policies, Request, decide
@@ -83,8 +83,11 @@ class Identity:
     ----------
     arn
         As GetCallerIdentity says it.
+    is_administrator
+        Whether everything is allowed.
     role
-        The role that was assumed; ``None`` for the administrator.
+        The role that was assumed; ``None`` for the administrator, and when it was deleted since:
+        then nothing is allowed.
     session_policy
         Policy given when the role was assumed, JSON; empty without.
     expired
@@ -93,6 +96,7 @@ class Identity:
 
     arn: str
     credentials: Credentials
+    is_administrator: bool = False
     role: Role | None = None
     session_policy: str = ""
     expired: bool = False
@@ -122,9 +126,9 @@ class Account:
         return Identity(
             assumed.arn,
             _credentials(assumed),
-            self.role(assumed.role_arn),
-            assumed.policy or "",
-            assumed.expiration < utcnow(),
+            role=self.role(assumed.role_arn),
+            session_policy=assumed.policy or "",
+            expired=assumed.expiration < utcnow(),
         )
 
     def role(self, role_arn: str) -> Role | None:
@@ -135,7 +139,22 @@ class Account:
     def assume(
         self, role_arn: str, service_principal: str, source_arn: str | None = None
     ) -> Credentials:
-        """Credentials of a role for the service that assumes it.
+        """Credentials of a role for the service that assumes it; raises like `check_trust`."""
+        self.check_trust(role_arn, service_principal, source_arn)
+        assumed = self._sts.assume_role(
+            region_name=self.region,
+            role_session_name=service_principal.partition(".")[0],
+            role_arn=role_arn,
+            policy="",
+            duration=int(dt.timedelta(days=7).total_seconds()),  # a service renews its session
+            external_id="",
+        )
+        return _credentials(assumed)
+
+    def check_trust(
+        self, role_arn: str, service_principal: str, source_arn: str | None = None
+    ) -> None:
+        """Return when a role lets a service assume it.
 
         Parameters
         ----------
@@ -159,19 +178,10 @@ class Account:
                 f"{service_principal} wants to assume it, {decision.reason}",
                 f"its trust policy must allow sts:AssumeRole to {service_principal}",
             )
-        assumed = self._sts.assume_role(
-            region_name=self.region,
-            role_session_name=service_principal.partition(".")[0],
-            role_arn=role_arn,
-            policy="",
-            duration=int(dt.timedelta(days=7).total_seconds()),  # a service renews its session
-            external_id="",
-        )
-        return _credentials(assumed)
 
     def identity_of(self, role_arn: str) -> Identity:
         """A role as an identity, to ask what it may do; it cannot make calls."""
-        return Identity(role_arn, Credentials("", ""), self.role(role_arn))
+        return Identity(role_arn, Credentials("", ""), role=self.role(role_arn))
 
     def authorize(self, identity: Identity, call: Call, user_agent: str = "") -> None:
         """Return when a call is allowed.
@@ -185,7 +195,7 @@ class Account:
         """
         if call.service == "sts" and call.operation == "AssumeRole":
             self._authorize_assuming(identity, call)
-        elif identity.role is not None:
+        elif not identity.is_administrator:
             wanted = needs(call, self.region, self.account_id)
             self.check(identity, [*wanted, *self._object_needs(call)], user_agent)
 
@@ -278,15 +288,13 @@ class Account:
     def _policies(self, identity: Identity, resource: str) -> Policies:
         resource_policy = self._resource_policy(resource)
         is_key = resource.startswith("arn:") and resource.split(":")[2] == "kms"
-        if identity.role is None:
-            return Policies((_EVERYTHING,), resource=resource_policy, resource_decides=is_key)
         role = identity.role
-        documents = [
-            *role.policies.values(),
-            *(_default_version(policy) for policy in role.managed_policies.values()),
-        ]
+        if role is None:
+            documents = (_EVERYTHING,) if identity.is_administrator else ()
+            return Policies(documents, resource=resource_policy, resource_decides=is_key)
+        managed = [_default_version(policy) for policy in role.managed_policies.values()]
         return Policies(
-            tuple(_parsed(document) for document in documents),
+            tuple(_parsed(document) for document in [*role.policies.values(), *managed]),
             self._boundary(role),
             _parsed(identity.session_policy) if identity.session_policy else None,
             resource_policy,
@@ -319,7 +327,7 @@ class Account:
         if call.operation in _READS:
             found += self._reading(parameters["Bucket"], parameters["Key"], parameters)
         if call.operation in _COPIES:
-            bucket, _, key = str(parameters["CopySource"]).removeprefix("/").partition("/")
+            bucket, _, key = copy_source(parameters).partition("/")
             found += self._reading(bucket, key, {})
         if call.operation in _WRITES:
             found += self._writing(call)
@@ -374,7 +382,7 @@ class Account:
         if not need.action.startswith("kms:") or need.resource in {"*", ""}:
             return need.resource
         name = need.resource.rpartition(":")[2].removeprefix("key/")
-        key_id = self._kms.any_id_to_key_id(name)
+        key_id = self._kms.get_key_id_from_alias(name) if name.startswith("alias/") else name
         return f"arn:{_PARTITION}:kms:{self.region}:{self.account_id}:key/{key_id or name}"
 
     # ---------------------------------------------------------------- where moto keeps it
@@ -399,7 +407,8 @@ class Account:
         """A user, so that GetCallerIdentity has something true to say."""
         user = self._iam.create_user(self.region, _ADMINISTRATOR)
         key = self._iam.create_access_key(_ADMINISTRATOR)
-        return Identity(user.arn, Credentials(key.access_key_id, key.secret_access_key))
+        credentials = Credentials(key.access_key_id, key.secret_access_key)
+        return Identity(user.arn, credentials, is_administrator=True)
 
 
 _READS = frozenset({"GetObject", "HeadObject", "GetObjectAttributes"})

@@ -8,7 +8,7 @@ CloudWatch Logs API of the local cloud with the time at which they were read.
 from __future__ import annotations
 
 import os
-import select
+import selectors
 import threading
 import time
 from collections.abc import Callable
@@ -119,6 +119,8 @@ class LogStream:
         self._on_line = on_line
         self._file: BinaryIO = path.open("ab", buffering=0)
         self._read_end, self._write_end = os.pipe()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._read_end, selectors.EVENT_READ)
         self._closed = False
         self._thread = threading.Thread(target=self._pump, name=f"log {path.stem}", daemon=True)
         self._thread.start()
@@ -129,7 +131,9 @@ class LogStream:
 
     def write(self, text: str) -> int:
         """Append text, which ends with a line break; return the number of its characters."""
-        os.write(self._write_end, text.encode())
+        rest = memoryview(text.encode())
+        while rest:
+            rest = rest[os.write(self._write_end, rest) :]
         return len(text)
 
     def close(self) -> None:
@@ -160,16 +164,15 @@ class LogStream:
         if rest:
             self._line(rest)
         self._cloudwatch.send()
+        self._selector.close()
         os.close(self._read_end)
         self._file.close()
 
     def _read(self) -> bytes:
         """Next piece of output; empty at the end. Sends waiting lines when their time is up."""
-        while True:
-            ready, _, _ = select.select([self._read_end], [], [], self._cloudwatch.patience())
-            if ready:
-                return os.read(self._read_end, 65_536)
+        while not self._selector.select(self._cloudwatch.patience()):
             self._cloudwatch.send()
+        return os.read(self._read_end, 65_536)
 
     def _append(self, piece: bytes) -> None:
         try:

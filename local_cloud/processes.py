@@ -134,8 +134,9 @@ class Processes:
 
     def _release_reaper(self) -> None:
         with self._lock:
-            for group_id in self._running:  # its watcher may not have come to it yet
-                self._tell_reaper(f"-{group_id}\n")
+            with contextlib.suppress(MachineError):  # it ended before its time
+                for group_id in self._running:  # its watcher may not have come to it yet
+                    self._tell_reaper(f"-{group_id}\n")
             self._running.clear()
             os.close(self._pipe)
         self._reaper.wait()
@@ -146,7 +147,8 @@ class Processes:
         _kill_group(process.pid)
         with self._lock:
             if self._running.pop(process.pid, None) is not None:
-                self._tell_reaper(f"-{process.pid}\n")
+                with contextlib.suppress(MachineError):  # the next start says it
+                    self._tell_reaper(f"-{process.pid}\n")
 
     def _tell_reaper(self, line: str) -> None:
         try:

@@ -8,6 +8,7 @@ chooses the service and bounds what is read.
 
 from __future__ import annotations
 
+import datetime as dt
 import gzip
 import hmac
 import re
@@ -36,6 +37,8 @@ __all__ = [
 ]
 
 
+#: A week has six digits of seconds, the longest that a presigned address may be good.
+_MOST_DIGITS = 7
 _SCOPE = re.compile(r"([^/]+)/(\d{8})/([^/]+)/([^/]+)/aws4_request")
 
 
@@ -59,8 +62,8 @@ class Signature:
         ``YYYYMMDDTHHMMSSZ``.
     token
         Session token of an assumed role, empty without.
-    presigned
-        Whether it is in the query string (a presigned address) instead of a header.
+    presigned_seconds
+        How long a presigned address is good; ``None`` when the signature is in a header.
     """
 
     access_key: str
@@ -71,7 +74,17 @@ class Signature:
     value: str
     timestamp: str
     token: str
-    presigned: bool
+    presigned_seconds: int | None = None
+
+    def is_over(self) -> bool:
+        """Whether this is a presigned address whose time is over, or that says no good time."""
+        if self.presigned_seconds is None:
+            return False
+        try:
+            signed = dt.datetime.strptime(f"{self.timestamp}+0000", "%Y%m%dT%H%M%SZ%z")
+        except ValueError:
+            return True
+        return dt.datetime.now(dt.UTC) > signed + dt.timedelta(seconds=self.presigned_seconds)
 
 
 @dataclass(frozen=True)
@@ -95,18 +108,19 @@ def read_signature(request: Request) -> Signature | None:
         )
         timestamp = request.headers.get("X-Amz-Date", "")
         token = request.headers.get("X-Amz-Security-Token", "")
-        return _signature(fields, "", timestamp, token, presigned=False)
+        return _signature(fields, "", timestamp, token)
     query = {name: values[0] for name, values in parse_qs(request.query_string.decode()).items()}
     if query.get("X-Amz-Algorithm") == "AWS4-HMAC-SHA256":
         timestamp = query.get("X-Amz-Date", "")
-        return _signature(
-            query, "X-Amz-", timestamp, query.get("X-Amz-Security-Token", ""), presigned=True
-        )
+        token = query.get("X-Amz-Security-Token", "")
+        expires = query.get("X-Amz-Expires", "")
+        seconds = int(expires) if expires.isdecimal() and len(expires) < _MOST_DIGITS else 0
+        return _signature(query, "X-Amz-", timestamp, token, seconds)
     return None
 
 
 def _signature(
-    fields: dict[str, str], prefix: str, timestamp: str, token: str, *, presigned: bool
+    fields: dict[str, str], prefix: str, timestamp: str, token: str, seconds: int | None = None
 ) -> Signature | None:
     scope = _SCOPE.fullmatch(fields.get(f"{prefix}Credential", ""))
     if scope is None:
@@ -114,7 +128,7 @@ def _signature(
     access_key, date, region, service = scope.groups()
     headers = tuple(fields.get(f"{prefix}SignedHeaders", "").lower().split(";"))
     value = fields.get(f"{prefix}Signature", "")
-    return Signature(access_key, date, region, service, headers, value, timestamp, token, presigned)
+    return Signature(access_key, date, region, service, headers, value, timestamp, token, seconds)
 
 
 def is_signed_with(request: Request, signature: Signature, secret_key: str) -> bool:
@@ -141,7 +155,7 @@ def is_signed_with(request: Request, signature: Signature, secret_key: str) -> b
 
 
 def _signer(signature: Signature) -> Any:
-    if signature.presigned:
+    if signature.presigned_seconds is not None:
         return S3SigV4QueryAuth
     return S3SigV4Auth if signature.service == "s3" else SigV4Auth
 
@@ -162,6 +176,8 @@ def identify(request: Request, signing_name: str) -> Call:
         When no operation of that service's model has this protocol, method, path or name, or its
         body cannot be read as the model says.
     """
+    if request.args.get("Action") and request.form.get("Action"):
+        raise UnknownOperationError("Action: two are asked for, in the address and in the body")
     for service in SERVICES[signing_name]:
         try:
             operation, path_parameters = get_service_router(service).match(request)

@@ -54,7 +54,7 @@ def install(cloud: LocalCloud) -> None:
     folder = cloud.root / "s3"
     shutil.rmtree(folder, ignore_errors=True)
     objects = folder / ".objects"
-    objects.mkdir(parents=True)
+    objects.mkdir(parents=True, exist_ok=True)
     cloud.replace(models, "tempfile", _Objects(objects))
     _Files(cloud, folder).follow()
     # local_cloud.iam evaluates bucket policies; moto's evaluation knows no conditions.

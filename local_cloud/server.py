@@ -98,6 +98,9 @@ class _ThreadedServer(ThreadedWSGIServer):
             HOST, listener.getsockname()[1], app, _RequestHandler, fd=listener.fileno()
         )
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: the application answers its errors, and this client speaks no HTTP."""
+
 
 class Server:
     """A running HTTP server for one WSGI application.

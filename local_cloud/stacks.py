@@ -33,7 +33,6 @@ RESOURCE_TYPES = frozenset(
         "AWS::KMS::Key",
         "AWS::Logs::LogGroup",
         "AWS::S3::Bucket",
-        "AWS::S3::BucketPolicy",
         "AWS::SSM::Parameter",
         "AWS::StepFunctions::StateMachine",
     }
@@ -92,7 +91,9 @@ def _refuse_other_types(cloud: LocalCloud) -> None:
     def parse_template(self: models.Stack) -> None:
         original(self)
         resources = self.template_dict.get("Resources") or {}
-        unknown = sorted({resource["Type"] for resource in resources.values()} - RESOURCE_TYPES)
+        unknown = sorted(
+            {str(resource.get("Type")) for resource in resources.values()} - RESOURCE_TYPES
+        )
         if unknown:
             raise ValidationError(
                 message="Template format error: Unrecognized resource types: "

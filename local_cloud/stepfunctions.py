@@ -74,7 +74,7 @@ PARITY = [
         "Step Functions",
         "refused",
         "JSONata, Express workflows, distributed Map, activities, Lambda and the other optimized"
-        " integrations, waitForTaskToken",
+        " integrations, waitForTaskToken, Credentials of a task",
     ),
 ]
 
@@ -270,7 +270,7 @@ def _check(
         _check_state(name, state)
         kinds.add(job_kind(state.get("Resource", "")))
     try:
-        account.assume(role_arn, SERVICE_PRINCIPAL, state_machine_arn)
+        account.check_trust(role_arn, SERVICE_PRINCIPAL, state_machine_arn)
     except TrustError as error:
         raise _error(
             "AccessDeniedException",
@@ -302,6 +302,13 @@ def _check_state(name: str, state: Mapping[str, Any]) -> None:
     if state.get("ProcessorConfig", {}).get("Mode", "INLINE") != "INLINE":
         raise UnsupportedError(
             "A Map state", "ProcessorConfig Mode 'DISTRIBUTED'", "Mode 'INLINE' is supported"
+        )
+    if "Credentials" in state:
+        raise UnsupportedError(
+            f"State {name!r}",
+            "Credentials",
+            "a task calls with the role of its state machine in the local cloud",
+            "See docs/parity.md",
         )
     if state.get("Type") == "Task":
         check_resource(state.get("Resource", ""), name)

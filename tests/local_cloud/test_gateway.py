@@ -221,6 +221,22 @@ def test_a_changed_presigned_address_is_turned_away(cloud: LocalCloud, bucket: s
     assert b"SignatureDoesNotMatch" in body
 
 
+def test_a_presigned_address_is_good_for_its_time(cloud: LocalCloud, bucket: str) -> None:
+    parameters = {"Bucket": bucket, "Key": "k"}
+    url = cloud.client("s3").generate_presigned_url("get_object", Params=parameters, ExpiresIn=-1)
+    status, body = get(url)
+    assert status == 403
+    assert b"Request has expired" in body
+
+
+def test_another_region_is_refused_by_name(cloud: LocalCloud) -> None:
+    code, status, message = fails(
+        "sagemaker", lambda client: client.list_models(), region_name="us-east-1"
+    )
+    assert (code, status) == ("LocalCloudUnsupported", 501)
+    assert message.startswith("us-east-1: this region is not part of the local cloud")
+
+
 def test_a_presigned_address_has_the_rights_of_who_made_it(
     cloud: LocalCloud, make_role: MakeRole, bucket: str
 ) -> None:

@@ -132,6 +132,17 @@ def test_a_permissions_boundary_bounds(cloud: LocalCloud, make_role: MakeRole, b
         s3.get_object(Bucket=bucket, Key="releases/r1/a.json")
 
 
+def test_a_deleted_role_may_nothing(cloud: LocalCloud, make_role: MakeRole, bucket: str) -> None:
+    role = make_role(("s3:*", "*"))
+    name = role.rpartition("/")[2]
+    s3 = as_role(cloud, "s3", role)
+    s3.list_objects_v2(Bucket=bucket)
+    cloud.client("iam").delete_role_policy(RoleName=name, PolicyName="own")
+    cloud.client("iam").delete_role(RoleName=name)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.list_objects_v2(Bucket=bucket)
+
+
 def test_tags_of_the_role_are_known(cloud: LocalCloud, make_role: MakeRole, bucket: str) -> None:
     role = make_role(
         ("s3:GetObject", f"arn:aws:s3:::{bucket}/${{aws:PrincipalTag/area}}/*"),

@@ -167,6 +167,18 @@ def test_a_body_that_cannot_be_read_is_an_unknown_operation() -> None:
         identify(request, "sagemaker")
 
 
+def test_two_actions_are_none() -> None:
+    """One would be allowed and the other done."""
+    request = Request.from_primitives(
+        "POST",
+        "http://127.0.0.1/?Action=GetRole",
+        {"Content-Type": "application/x-www-form-urlencoded"},
+        b"Action=CreateRole",
+    )
+    with pytest.raises(UnknownOperationError, match="two are asked for"):
+        identify(request, "iam")
+
+
 def test_an_unknown_operation_is_named() -> None:
     request = Request.from_primitives(
         "POST", "http://127.0.0.1/", {"X-Amz-Target": "AWSStepFunctions.Fly"}, b"{}"
@@ -189,14 +201,19 @@ def test_the_signature_is_read_from_header_and_query() -> None:
     assert signature is not None
     assert signature.access_key == "AKID"
     assert signature.headers == ("host", "x-amz-date")
-    assert (signature.service, signature.token, signature.presigned) == ("s3", "t", False)
+    assert (signature.service, signature.token) == ("s3", "t")
+    assert signature.presigned_seconds is None
     query = (
         "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKID%2F20260101%2Fxx-local-1%2Fs3%2F"
-        "aws4_request&X-Amz-Date=20260101T000000Z&X-Amz-SignedHeaders=host&X-Amz-Signature=abc"
+        "aws4_request&X-Amz-Date=20260101T000000Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&"
+        "X-Amz-Signature=abc"
     )
     presigned = read_signature(Request.from_primitives("GET", f"http://127.0.0.1/d?{query}", {}))
     assert presigned is not None
-    assert (presigned.access_key, presigned.value, presigned.presigned) == ("AKID", "abc", True)
+    assert (presigned.access_key, presigned.value) == ("AKID", "abc")
+    assert presigned.presigned_seconds == 60
+    assert presigned.is_over()
+    assert not signature.is_over()
 
 
 @pytest.mark.parametrize(
