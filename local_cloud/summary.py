@@ -87,11 +87,8 @@ class Summary:
             right, total = self.golden_requests["answered"], self.golden_requests["sent"]
             facts.append(("golden", f"{right} of {total} test rows answered as evaluated"))
         if self.endpoint and self.predictions and isinstance(self.predictions[0].input, str):
-            facts.append((
-                "try",
-                f"curl -H 'Content-Type: text/csv' -d {shlex.quote(self.predictions[0].input)} "
-                f"{self.endpoint['url']}",
-            ))  # fmt: skip
+            row, url = shlex.quote(self.predictions[0].input), self.endpoint["url"]
+            facts.append(("try", f"curl -H 'Content-Type: text/csv' -d {row} {url}"))
         facts += [
             ("logs", str(root / "logs")),
             ("objects", str(root / "s3")),

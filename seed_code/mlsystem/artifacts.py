@@ -11,8 +11,8 @@ golden_requests    evaluate           tests of a deployed endpoint   :class:`Gol
 ================== ================== ============================== ===========================
 
 Each class is a frozen value with ``to_json()`` and ``from_json(text, where)``. A reader refuses a
-missing or unknown key, a wrong type and another version with :class:`~mlsystem.errors.ArtifactError`
-that names file and JSON pointer.
+missing or unknown key, a wrong type and another version with
+:class:`~mlsystem.errors.ArtifactError` that names file and JSON pointer.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Artifact:
                 f"{where}#/version", f"version {version!r}", f"version {cls.VERSION}",
                 "Write it again with this release's code",
             )  # fmt: skip
-        return typing.cast(Self, _decode(cls, document, where, ""))
+        return typing.cast("Self", _decode(cls, document, where, ""))
 
 
 A = TypeVar("A", bound=Artifact)

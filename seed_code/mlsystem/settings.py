@@ -64,6 +64,10 @@ METRICS: dict[str, dict[str, Literal["minimum", "maximum"]]] = {
 }
 
 
+_SUM_TOLERANCE = 1e-9
+_LONGEST_SHOWN = 120
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
@@ -222,7 +226,7 @@ class Split(_Section):
     @model_validator(mode="after")
     def _possible(self) -> Split:
         total = self.train + self.validation + self.test
-        if abs(total - 1) > 1e-9:
+        if abs(total - 1) > _SUM_TOLERANCE:
             raise _mistake(
                 "", f"train + validation + test = {total:g}", "a sum of 1",
                 "Change the shares",
@@ -279,7 +283,8 @@ class Evaluate(_Section):
     """`roc_auc` `f1` `accuracy` `error_rate` `log_loss` (binary), `accuracy` `f1_macro`
     `f1_weighted` `error_rate` (multiclass), `r2` `rmse` `mae` (regression)."""
     threshold: float
-    """The least the metric may be; for errors (`error_rate`, `log_loss`, `rmse`, `mae`) the most."""
+    """The least the metric may be; for errors (`error_rate`, `log_loss`, `rmse`, `mae`) the
+    most."""
     champion: bool = True
     """Whether a new model must be at least as good as the one that serves, on the same rows."""
     champion_tolerance: float = Field(default=0.0, ge=0)
@@ -439,7 +444,8 @@ def _collect_lines(node: yaml.Node, path: tuple[str | int, ...], lines: _Lines, 
             inner = (*path, key.value)
             if inner in lines:
                 raise SettingsError(
-                    f"{where}:{line}", f"{key.value!r} a second time (first in line {lines[inner]})",
+                    f"{where}:{line}",
+                    f"{key.value!r} a second time (first in line {lines[inner]})",
                     "each key once",
                 )  # fmt: skip
             _collect_lines(value, inner, lines, where)
@@ -484,7 +490,7 @@ def _explain(detail: ErrorDetails, where: str, lines: _Lines) -> SettingsError:
 
 def _shown(value: Any) -> str:
     text = json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= 120 else text[:117] + "..."
+    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "..."
 
 
 def _line(path: tuple[str | int, ...], lines: _Lines) -> int:

@@ -24,7 +24,9 @@ from mlsystem.artifacts import (
 from mlsystem.errors import ArtifactError
 
 EXAMPLES = [
-    DataSchema("binary", "churn", ("no", "yes"), (Feature("age", "number"), Feature("x", "category"))),
+    DataSchema(
+        "binary", "churn", ("no", "yes"), (Feature("age", "number"), Feature("x", "category"))
+    ),
     DataReport(
         ("a.csv",), 10, 8, (DroppedRows("duplicate", 2),), {"train": 6, "validation": 1, "test": 1},
         {"train": {"no": 5, "yes": 1}}, {"age": 0}, (IgnoredColumn("id", "a row number"),), (),
@@ -39,7 +41,10 @@ EXAMPLES = [
         None, (Check("parity", True, "1e-7"),), ("roc.png",),
         Gate(False, "roc_auc", "minimum", None, 0.8, ("not computed",)),
     ),
-    GoldenRequests("churn", 1e-4, (GoldenRequest("application/json", "application/json", "{}", {"score": 1}),)),
+    GoldenRequests(
+        "churn", 1e-4,
+        (GoldenRequest("application/json", "application/json", "{}", {"score": 1}),),
+    ),
 ]  # fmt: skip
 
 
@@ -59,9 +64,9 @@ def test_every_key_is_required_and_no_other_is_taken(example):
     kind, document = type(example), json.loads(example.to_json())
     for key in document:
         fewer = {name: value for name, value in document.items() if name != key}
-        with pytest.raises(ArtifactError, match=f"x.json#/{key}"):
+        with pytest.raises(ArtifactError, match=rf"x\.json#/{key}"):
             kind.from_json(json.dumps(fewer), "x.json")
-    with pytest.raises(ArtifactError, match="x.json#/surplus: an unknown key"):
+    with pytest.raises(ArtifactError, match=r"x\.json#/surplus: an unknown key"):
         kind.from_json(json.dumps({**document, "surplus": 1}), "x.json")
 
 

@@ -100,7 +100,7 @@ def test_what_is_not_a_mapping_is_refused(text, expected):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(SettingsError, match="nowhere.yml: no such file"):
+    with pytest.raises(SettingsError, match=r"nowhere\.yml: no such file"):
         settings.load(tmp_path / "nowhere.yml")
 
 

@@ -3,6 +3,7 @@
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 import pytest
 
@@ -12,7 +13,7 @@ from local_cloud.summary import Prediction
 
 
 class Endpoint(BaseHTTPRequestHandler):
-    answer = {"score": 0.25, "predicted_label": "no"}
+    answer: ClassVar = {"score": 0.25, "predicted_label": "no"}
     status = 200
 
     def do_POST(self):

@@ -1,0 +1,131 @@
+"""However a run ends, nothing of it goes on."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import boto3
+import pytest
+
+
+def read_until(process, text, seconds=90):
+    """Read the run's output until a line has `text`."""
+    deadline = time.monotonic() + seconds
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if text in line:
+            return
+        assert time.monotonic() < deadline, seen
+    raise AssertionError("".join(seen))
+
+
+@pytest.mark.parametrize(
+    "moment",
+    ["Building the image", "PrepareData running", "TrainModel running", "EvaluateModel running",
+     "DeployEndpoint running"],
+)  # fmt: skip
+def test_ctrl_c_leaves_no_process(runner, moment):
+    process = runner.start("run", "iris")
+    read_until(process, moment)
+    os.killpg(process.pid, signal.SIGINT)
+    run = runner.finish(process)
+    assert run.code == 130, run.output
+    assert run.summary["status"] == "FAILED"
+    assert "Interrupted" in run.summary["error"]
+    assert "Traceback" not in run.output
+    runner.wait_until_alone()
+
+
+@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_run_leaves_no_process_and_the_next_one_starts_clean(runner, name):
+    process = runner.start("run", "iris")
+    read_until(process, "TrainModel running")
+    process.send_signal(name)
+    process.communicate(timeout=60)
+    assert process.returncode == (130 if name == signal.SIGTERM else -name)
+    runner.wait_until_alone()
+    assert runner.run("iris").code == 0
+
+
+def test_up_stays_until_ctrl_c_and_the_sdk_works_against_it(runner):
+    process = runner.start("up", "iris")
+    try:
+        read_until(process, "Up until Ctrl-C")
+        environment = dict(
+            line.removeprefix("export ").split("=", 1)
+            for line in (runner.root / "environment").read_text().splitlines()
+        )
+        client = boto3.client(
+            "sagemaker-runtime",
+            endpoint_url=environment["AWS_ENDPOINT_URL"],
+            region_name=environment["AWS_REGION"],
+            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        )
+        answer = client.invoke_endpoint(
+            EndpointName="iris", ContentType="text/csv", Body=b"4.5,1.3,0.3,0.3"
+        )
+        assert answer["Body"].read().decode().strip() == "setosa"
+        assert listening_beyond_loopback(runner) == []
+        again = runner.run("iris")
+        assert again.code == 1
+        assert "another run is using it" in again.output
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        run = runner.finish(process)
+    assert run.code == 0, run.output
+
+
+def listening_beyond_loopback(runner):
+    """Addresses of the run's own listening sockets that are not 127.0.0.1, from /proc."""
+    inodes = set()
+    for line in runner.processes():
+        for link in Path(f"/proc/{line.split()[0]}/fd").glob("*"):
+            try:
+                inodes.add(str(link.readlink()))
+            except OSError:
+                continue
+    found = []
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for row in Path(table).read_text().splitlines()[1:]:
+            fields = row.split()
+            is_listening, inode = fields[3] == "0A", f"socket:[{fields[9]}]"
+            if is_listening and inode in inodes and not fields[1].startswith("0100007F:"):
+                found.append(fields[1])
+    return found
+
+
+def test_a_taken_port_is_named_with_the_fix(runner):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        process = runner.start("up", "iris", "--port", port)
+        run = runner.finish(process)
+    assert run.code == 1
+    assert port in run.output
+    assert "Traceback" not in run.output
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small file system is mounted as root alone")
+def test_a_full_disk_is_named(runner, tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(small)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip("this machine does not let us mount a file system")
+    try:
+        (small / "docker").symlink_to(runner.root / "docker")
+        runner.root = small
+        run = runner.run("churn")
+        assert run.code == 1
+        assert "No space left on device" in run.output
+        assert "Traceback" not in run.output
+    finally:
+        subprocess.run(["umount", "-l", str(small)], check=True)
