@@ -161,13 +161,18 @@ class Balancer:
             When nginx does not start, or does not take the configuration.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        temporary = self._folder / "nginx.conf.new"
-        temporary.write_text(self._configuration(upstreams))
-        temporary.replace(self._folder / "nginx.conf")
-        if self._process is not None and self.alive:
-            self._reload(self._process)
-        else:
+        if self._process is None or not self.alive:
+            self._write(self._configuration(upstreams))
             self._start()
+            return
+        before = (self._folder / "nginx.conf").read_text()
+        self._write(self._configuration(upstreams))
+        try:
+            self._reload(self._process)
+        except BaseException:
+            self._write(before)
+            self._process.send_signal(signal.SIGHUP)
+            raise
 
     def stop(self) -> None:
         """End nginx and give its port back."""
@@ -195,8 +200,13 @@ class Balancer:
             ),
         )
 
+    def _write(self, configuration: str) -> None:
+        temporary = self._folder / "nginx.conf.new"
+        temporary.write_text(configuration)
+        temporary.replace(self._folder / "nginx.conf")
+
     def _start(self) -> None:
-        with self._log.open("ab") as log:
+        with self._log.open("wb") as log:  # emptied: workers of an earlier nginx are nobody's
             self._process = self._cloud.processes.spawn(
                 [str(_binary()), "-p", f"{self._folder}/", "-c", "nginx.conf", "-e", "nginx.log"],
                 cwd=self._folder,
@@ -214,7 +224,7 @@ class Balancer:
             process.send_signal(signal.SIGHUP)
             watch = _WorkerWatch()
             self._wait_for(lambda: watch.read(log).started, _START_SECONDS, "reload")
-            # At its end worker_shutdown_timeout closes what is left, so this wait ends too.
+            # worker_shutdown_timeout closes what is left in the end, so the old workers go.
             self._wait_for(lambda: old <= watch.read(log).ended, 2 * _DRAIN_SECONDS, "drain")
 
     def _wait_for(self, condition: Callable[[], object], seconds: float, what: str) -> None:

@@ -261,6 +261,7 @@ class Endpoint:
     # ---------------------------------------------------------------- the endpoint's thread
 
     def _run(self) -> None:
+        shutil.rmtree(self._place, ignore_errors=True)  # of an earlier life of this folder
         while not self._ending.is_set():
             try:
                 work = self._work.get(timeout=_LOOK_SECONDS)

@@ -174,6 +174,8 @@ class Instance:
 
     def _unhealthy(self, why: str) -> Unhealthy:
         group, stream = self._log_name
+        if self._log is not None and not self.alive:
+            close_log(self._log)  # so that its last lines have arrived
         return Unhealthy(
             f"The primary container for production variant {self.variant.name} did not pass the "
             f"ping health check. Please check CloudWatch logs for this endpoint. {why} Last lines "

@@ -1,5 +1,7 @@
 """What the tests of SageMaker share: an account with an image, a bucket and a role."""
 
+import contextlib
+import http.client
 import io
 import itertools
 import json
@@ -8,11 +10,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from local_cloud.cloud import LocalCloud
 from local_cloud.images import Registry, build
+from local_cloud.sagemaker import address
 
 _NUMBERS = itertools.count()
 
@@ -173,10 +177,20 @@ class Account:
         self.start(request)
         return self.end(request)
 
+    @staticmethod
+    def archive(release: str) -> bytes:
+        """Archive of a model: one file that names its release."""
+        content = io.BytesIO()
+        with tarfile.open(fileobj=content, mode="w:gz") as tar:
+            member = tarfile.TarInfo("release.txt")
+            member.size = len(release)
+            tar.addfile(member, io.BytesIO(release.encode()))
+        return content.getvalue()
+
     def model(self, release: str | bytes, **changes: Any) -> str:
         """Create a model whose archive says `release`, or is these bytes; return its name."""
         name = f"model-{next(_NUMBERS)}"
-        archive = release if isinstance(release, bytes) else _archive(release)
+        archive = release if isinstance(release, bytes) else self.archive(release)
         self.client.create_model(
             **{
                 "ModelName": name,
@@ -213,6 +227,13 @@ class Account:
         assert description["EndpointStatus"] == "InService", description
         return name
 
+    def ask(self, endpoint: str, body: bytes = b"1,2") -> dict[str, Any]:
+        """Answer of an endpoint at its own address."""
+        connection = http.client.HTTPConnection(urlsplit(address(endpoint)).netloc, timeout=10)
+        with contextlib.closing(connection):
+            connection.request("POST", "/invocations", body, {"Content-Type": "text/csv"})
+            return dict(json.loads(connection.getresponse().read()))
+
     def settled(self, endpoint: str) -> dict[str, Any]:
         """Wait until an endpoint neither comes up nor changes; return its description."""
 
@@ -240,16 +261,6 @@ _MACHINE = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB":
 
 def _status(description: dict[str, Any]) -> str:
     return str(description.get("TrainingJobStatus") or description.get("ProcessingJobStatus") or "")
-
-
-def _archive(release: str) -> bytes:
-    """Archive of a model: one file that names its release."""
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w:gz") as tar:
-        member = tarfile.TarInfo("release.txt")
-        member.size = len(release)
-        tar.addfile(member, io.BytesIO(release.encode()))
-    return content.getvalue()
 
 
 def _code_environment(code: str) -> dict[str, str]:
