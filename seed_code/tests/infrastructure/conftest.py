@@ -420,8 +420,13 @@ def holds(rule: dict[str, Any], data: Any) -> bool:
     return _OPERATORS[operator](value, expected, data)
 
 
+def _boolean(value: Any) -> bool:
+    assert isinstance(value, bool), f"{value!r}: check IsBoolean first"
+    return value
+
+
 _OPERATORS: dict[str, Callable[[Any, Any, Any], bool]] = {
-    "BooleanEquals": lambda value, expected, _: value is expected,
+    "BooleanEquals": lambda value, expected, _: _boolean(value) == expected,
     "IsBoolean": lambda value, expected, _: isinstance(value, bool) == expected,
     "IsString": lambda value, expected, _: isinstance(value, str) == expected,
     "NumericLessThan": lambda value, expected, _: value < expected,

@@ -279,6 +279,14 @@ def test_waiting_ends(execute):
     assert len(execution.calls("DescribeEndpoint")) == _MOST_WAITS + 1
 
 
+def test_the_wait_outlasts_sagemakers_own_limit_and_ends_within_an_hour(definition, execute):
+    (update,) = execute(FindEndpoint={"EndpointStatus": "InService"}).calls("UpdateEndpoint")
+    policy = update["DeploymentConfig"]["BlueGreenUpdatePolicy"]
+    branch = definition["States"]["DeployEndpoint"]["Branches"][0]["States"]
+    waited = branch["WaitForEndpoint"]["Seconds"] * _MOST_WAITS
+    assert policy["MaximumExecutionTimeoutInSeconds"] < waited <= 3_600
+
+
 def test_an_update_that_was_rolled_back_is_a_failure(execute):
     execution = execute(
         FindEndpoint={"EndpointStatus": "InService"},

@@ -266,6 +266,10 @@ def test_the_workflow_may_do_no_more(execute, definition, resources):
     [
         ("sagemaker:CreateTrainingJob", "training-job/other-train-r"),
         ("sagemaker:CreateTrainingJob", "training-job/churn2-train-r"),
+        ("sagemaker:CreateTrainingJob", "training-job/churn-other-r"),
+        ("sagemaker:CreateProcessingJob", "processing-job/churn-train-r"),
+        ("sagemaker:CreateModel", "model/churn-other-r"),
+        ("sagemaker:CreateEndpointConfig", "endpoint-config/churn-other-r"),
         ("sagemaker:StopProcessingJob", "processing-job/other-prepare-r"),
         ("sagemaker:UpdateEndpoint", "endpoint/churn2"),
         ("sagemaker:DeleteEndpoint", "endpoint/churn-2"),
@@ -273,7 +277,7 @@ def test_the_workflow_may_do_no_more(execute, definition, resources):
         ("sagemaker:CreateModelPackage", "model-package-group/churn2"),
     ],
 )
-def test_another_projects_things_are_out_of_reach(action, resource, resources):
+def test_other_things_are_out_of_reach(action, resource, resources):
     assert not may(resources, "WorkflowRole", action, f"arn:aws:sagemaker:{ACCOUNT}:{resource}")
 
 

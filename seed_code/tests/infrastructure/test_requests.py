@@ -22,6 +22,9 @@ FOUND_FAILED = {"FindEndpoint": {"EndpointStatus": "Failed"}}
 FOUND = {"FindEndpoint": {"EndpointStatus": "InService"}}
 
 
+KEY_ARN = "arn:aws:kms:eu-west-1:123456789012:key/5b1f3a52-0d5b-4e2c-9d7f-000000000000"
+
+
 @pytest.fixture(scope="session")
 def models() -> dict[str, ServiceModel]:
     loader = Loader()
@@ -51,6 +54,33 @@ def test_aws_would_accept_every_request(by, answers, champion, run, violations):
     assert execution.status == "SUCCEEDED", execution
     for task, parameters in execution.requests:
         assert violations(task, parameters) == [], task
+
+
+def test_everything_is_isolated_encrypted_and_tagged(execute):
+    execution = execute()
+    tags = [
+        {"Key": "sagemaker:project-name", "Value": "churn"},
+        {"Key": "mlsystem:release", "Value": "r-1"},
+    ]
+    for task in ("PrepareData", "EvaluateModel"):
+        (job,) = execution.calls(task)
+        assert job["ProcessingOutputConfig"]["KmsKeyId"] == KEY_ARN
+        assert job["ProcessingResources"]["ClusterConfig"]["VolumeKmsKeyId"] == KEY_ARN
+        assert job["NetworkConfig"] == {
+            "EnableNetworkIsolation": True,
+            "EnableInterContainerTrafficEncryption": True,
+        }
+    (job,) = execution.calls("TrainModel")
+    assert job["OutputDataConfig"]["KmsKeyId"] == job["ResourceConfig"]["VolumeKmsKeyId"] == KEY_ARN
+    assert job["EnableNetworkIsolation"]
+    assert job["EnableInterContainerTrafficEncryption"]
+    (model,) = execution.calls("CreateModel")
+    assert model["EnableNetworkIsolation"]
+    (config,) = execution.calls("CreateEndpointConfig")
+    assert config["KmsKeyId"] == KEY_ARN
+    untagged = {"ReadEvaluation", "CreateModelPackage", "FindEndpoint", "DescribeEndpoint"}
+    for task, request in execution.requests:
+        assert request.get("Tags") == (None if task in untagged else tags), task
 
 
 def test_the_requests_together_cover_every_task(execute):
