@@ -145,7 +145,7 @@ class Image:
         """The value with each path of a ``:`` separated list replaced, where the image has it."""
         return ":".join(
             str(inside(self.rootfs, entry))
-            if entry.startswith("/") and inside(self.rootfs, entry).exists()
+            if entry.strip("/") and entry[0] == "/" and inside(self.rootfs, entry).exists()
             else entry
             for entry in value.split(":")
         )

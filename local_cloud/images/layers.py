@@ -30,6 +30,8 @@ _ENVIRONMENT = re.compile(
     re.IGNORECASE,
 )
 _LAST_LINES = 20
+#: How pip's lines begin that say what it does; the others are of use when it fails.
+_PROGRESS = ("Collecting", "Processing", "Building", "Installing", "Successfully")
 
 
 @dataclass
@@ -116,7 +118,8 @@ def _run(argv: list[str], where: str, what: str, report: Report) -> None:
         try:
             for line in process.stdout or ():
                 last_lines.append(line.rstrip())
-                report(line.rstrip())
+                if line.startswith(_PROGRESS):
+                    report(line.partition(" (from ")[0].rstrip())
         except BaseException:
             process.kill()
             raise

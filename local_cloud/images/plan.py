@@ -117,15 +117,7 @@ def make_plan(context: Path, dockerfile: Path, build_args: Mapping[str, str]) ->
     reader = _Reader(context, plan, _ignore_rules(context, dockerfile))
     for instruction in instructions:
         reader.execute(instruction)
-    if not plan.base:
-        raise DockerfileError(dockerfile.name, "it has no FROM", "a base image is needed")
-    for path in plan.environments:
-        if path in plan.folders:
-            raise UnsupportedError(
-                dockerfile.name,
-                f"something is copied into the virtual environment {path}",
-                "only pip writes there",
-            )
+    reader.finish(dockerfile.name)
     return plan
 
 
@@ -138,6 +130,7 @@ class _Reader:
         self._ignored = ignored
         self._global_args: dict[str, str] = {}
         self._args: dict[str, str] = {}
+        self._unused_args = set(plan.build_args)
 
     def execute(self, instruction: Instruction) -> None:
         """Apply one instruction, or refuse it by name."""
@@ -154,6 +147,22 @@ class _Reader:
                 instruction.where, f"{instruction.name} before FROM", "FROM must come first"
             )
         action(instruction)
+
+    def finish(self, dockerfile: str) -> None:
+        """Refuse what only the whole Dockerfile shows."""
+        if not self._plan.base:
+            raise DockerfileError(dockerfile, "it has no FROM", "a base image is needed")
+        for path in self._plan.environments:
+            if path in self._plan.folders:
+                raise UnsupportedError(
+                    dockerfile,
+                    f"something is copied into the virtual environment {path}",
+                    "only pip writes there",
+                )
+        for name in self._unused_args:
+            raise DockerfileError(
+                dockerfile, f"no ARG takes the build argument {name}", "ARG must name it"
+            )
 
     def _variables(self) -> dict[str, str]:
         return self._args | self._plan.env if self._plan.base else self._global_args
@@ -187,6 +196,7 @@ class _Reader:
     def _do_arg(self, instruction: Instruction) -> None:
         for word in self._words(instruction):
             name, _, default = word.partition("=")
+            self._unused_args.discard(name)
             inherited = self._global_args.get(name, "")
             scope = self._args if self._plan.base else self._global_args
             scope[name] = self._plan.build_args.get(name, default or inherited)
@@ -348,29 +358,32 @@ class _Reader:
             raise UnsupportedError(
                 instruction.where, f"COPY {source}", "names without wildcards are supported"
             )
-        if not os.path.lexists(path) or (relative != "." and self._ignored(relative)):
+        place = self._plan.path(target)
+        if path.is_dir() and not path.is_symlink():
+            self._copy_folder(instruction, path, place)
+            return
+        if not os.path.lexists(path) or self._ignored(relative):
             raise DockerfileError(
                 instruction.where,
                 f"COPY {source}: not found in {self._context}, or left out by .dockerignore",
                 "a file or folder of the build context is needed",
             )
-        place = self._plan.path(target)
-        if path.is_dir() and not path.is_symlink():
-            self._copy_folder(instruction, path, place)
-            return
         if several or target.endswith("/") or target == "." or place in self._plan.folders:
             place = posixpath.join(place, posixpath.basename(relative))
         self._copy_file(instruction, path, place)
 
     def _copy_folder(self, instruction: Instruction, folder: Path, place: str) -> None:
-        self._plan.add_folder(place)
+        """Copy what is not ignored; a folder that is may hold a file that is taken back."""
+        if not self._is_ignored(folder):
+            self._plan.add_folder(place)
         for entry in sorted(folder.iterdir()):
-            if self._ignored(entry.relative_to(self._context).as_posix()):
-                continue
             if entry.is_dir() and not entry.is_symlink():
                 self._copy_folder(instruction, entry, posixpath.join(place, entry.name))
-            else:
+            elif not self._is_ignored(entry):
                 self._copy_file(instruction, entry, posixpath.join(place, entry.name))
+
+    def _is_ignored(self, path: Path) -> bool:
+        return path != self._context and self._ignored(path.relative_to(self._context).as_posix())
 
     def _copy_file(self, instruction: Instruction, path: Path, place: str) -> None:
         status = path.lstat()

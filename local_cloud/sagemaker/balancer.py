@@ -31,11 +31,7 @@ from local_cloud.errors import MachineError
 from local_cloud.sagemaker.ports import Port
 from local_cloud.server import HOST
 
-__all__ = ["MAX_BODY_BYTES", "Balancer", "Upstream"]
-
-#: Largest body of InvokeEndpoint.
-#: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
-MAX_BODY_BYTES = 6 * 1024**2
+__all__ = ["Balancer", "Upstream"]
 
 #: How long nginx may take to start, or to take over a new configuration.
 _START_SECONDS = 30.0
@@ -47,6 +43,7 @@ _IDLE_SECONDS = 3
 _LOOK_SECONDS = 0.02
 _GRACE_SECONDS = 2.0
 
+# The largest body is beyond what a container takes, so that it is the container who says so.
 _CONFIGURATION = """\
 daemon off;
 pid nginx.pid;
@@ -65,7 +62,7 @@ http {{
     fastcgi_temp_path fastcgi;
     uwsgi_temp_path uwsgi;
     scgi_temp_path scgi;
-    client_max_body_size {max_body};
+    client_max_body_size 64m;
     client_body_buffer_size 1m;
     keepalive_timeout 75s;
     keepalive_min_timeout {idle}s;
@@ -187,7 +184,6 @@ class Balancer:
             drain=_DRAIN_SECONDS,
             idle=_IDLE_SECONDS,
             response=_RESPONSE_SECONDS,
-            max_body=MAX_BODY_BYTES,
             host=HOST,
             port=self.port,
             # The last address is that of the instance that answered; dead ones stand before it.

@@ -188,7 +188,8 @@ class Instance:
             lines = path.read_text(errors="replace").splitlines()
         except OSError:
             return "(none)"
-        return " | ".join(line.strip() for line in lines[-_LAST_LINES:]) or "(none)"
+        said = [line.strip() for line in lines if line.strip()]
+        return " | ".join(said[-_LAST_LINES:]) or "(none)"
 
 
 def _unpack(archive: Path, folder: Path, url: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -136,6 +137,7 @@ class ModelRegistry:
     def __init__(self, cloud: LocalCloud, backend: SageMakerModelBackend) -> None:
         self._cloud = cloud
         self._backend = backend
+        self._lock = threading.Lock()
 
     # ---------------------------------------------------------------- models
 
@@ -266,13 +268,14 @@ class ModelRegistry:
         containers = request.get("InferenceSpecification", {}).get("Containers", [])
         if len(containers) != 1 or "Image" not in containers[0]:
             raise ValidationError("InferenceSpecification needs one container with an Image.")
-        for package in self._backend.model_packages.values():
-            if package.client_token and package.client_token == request.get("ClientToken"):
-                return {"ModelPackageArn": package.arn}  # the same request, sent again
         self._check_package(containers[0])
-        package = self._new_package(request, group)
-        self._backend.model_packages[package.arn] = package
-        self._backend.model_package_name_mapping[package.arn] = package.arn
+        with self._lock:
+            for package in self._backend.model_packages.values():
+                if package.client_token and package.client_token == request.get("ClientToken"):
+                    return {"ModelPackageArn": package.arn}  # the same request, sent again
+            package = self._new_package(request, group)
+            self._backend.model_packages[package.arn] = package
+            self._backend.model_package_name_mapping[package.arn] = package.arn
         return {"ModelPackageArn": package.arn}
 
     def _check_package(self, container: Mapping[str, Any]) -> None:

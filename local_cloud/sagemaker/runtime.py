@@ -12,13 +12,14 @@ from moto.core.responses import ActionResult
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
 from local_cloud.errors import UnsupportedError
-from local_cloud.sagemaker.balancer import MAX_BODY_BYTES
 from local_cloud.sagemaker.endpoints import Endpoints
 from local_cloud.server import HOST
 
 __all__ = ["RuntimeApi"]
 
-#: Request header -> header to the container. Containers see the names of the API.
+#: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
+_MAX_BODY_BYTES = 6 * 1024**2
+#: Headers that a container sees, under the names of the API.
 _FORWARDED = (
     "Content-Type",
     "Accept",
@@ -67,10 +68,10 @@ class RuntimeApi(SageMakerRuntimeResponse):  # type: ignore[misc]
                     "Local cloud, InvokeEndpoint", f"header {header}", "it cannot be honoured here"
                 )
         body = self.raw_body
-        if len(body) > MAX_BODY_BYTES:
+        if len(body) > _MAX_BODY_BYTES:
             raise InvalidInvocation(
                 "1 validation error detected: Value at 'body' failed to satisfy constraint: Member "
-                f"must have length less than or equal to {MAX_BODY_BYTES}"
+                f"must have length less than or equal to {_MAX_BODY_BYTES}"
             )
         port = self.endpoints.port(name)
         if port is None:

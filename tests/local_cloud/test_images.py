@@ -233,6 +233,24 @@ def test_mistakes_are_named_with_their_line(context, text, message):
         build_in(context, text)
 
 
+def test_build_argument_that_nobody_takes_is_refused(context):
+    with pytest.raises(DockerfileError, match="no ARG takes the build argument BASE_IMAG"):
+        build_in(context, build_args={"BASE_IMAG": "x"})
+
+
+def test_root_of_the_file_system_is_not_replaced(context):
+    environment = build_in(context, "FROM python\nENV ROUTE=/ HERE=/work\nWORKDIR /work\n")
+    assert environment.environment()["ROUTE"] == "/"
+    assert environment.environment()["HERE"] == str(environment.rootfs / "work")
+
+
+def test_everything_is_ignored_but_what_is_taken_back(context):
+    (context / ".dockerignore").write_text("*\n!package/__init__.py\n")
+    image = build_in(context, "FROM python\nCOPY . /all/\nCOPY package /package\n")
+    assert [path.name for path in (image.rootfs / "all").iterdir()] == ["package"]
+    assert (image.rootfs / "package" / "__init__.py").is_file()
+
+
 def test_dockerfile_that_is_not_utf8_is_refused(context):
     (context / "Dockerfile").write_bytes(b"FROM \xff")
     with pytest.raises(DockerfileError, match="UTF-8"):
