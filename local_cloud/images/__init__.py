@@ -46,7 +46,8 @@ PARITY = [
     Parity(
         "Docker",
         "partial",
-        "Containers are processes of the current user: no namespaces, no limits on CPU and memory",
+        "Containers are processes of the current user: no namespaces, no limits on CPU and memory; "
+        "what they write outside SageMaker's folders stays on the machine",
     ),
     Parity(
         "Docker",

@@ -108,7 +108,7 @@ class Account:
         found = self._s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix)
         return [entry["Key"] for entry in found.get("Contents", [])]
 
-    def poll(self, ask: Callable[[], Any], seconds: float = 30.0) -> Any:
+    def poll(self, ask: Callable[[], Any], seconds: float = 60.0) -> Any:
         """First true answer within a time."""
         deadline = time.monotonic() + seconds
         while not (answer := ask()):

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from local_cloud.sagemaker import archives
 from local_cloud.sagemaker.archives import ArchiveError, pack, unpack
 
 _NAMES = st.text("abcXYZ012 ._-é", min_size=1, max_size=12).filter(lambda name: name.strip(". "))
@@ -19,6 +20,7 @@ _FILES = st.dictionaries(st.tuples(_NAMES, _NAMES), st.binary(max_size=200), max
 
 
 @given(_FILES)
+@settings(max_examples=30, deadline=None)
 def test_what_is_packed_is_unpacked(files):
     with tempfile.TemporaryDirectory() as place:
         source = Path(place) / "source"
@@ -92,7 +94,6 @@ def damaged(data: bytes) -> bytes:
         (archive(info("a"), info("a")), "a second member of that name"),
         (archive(info("a"), info("a/b")), "a second member of that name"),
         (archive(info("a/b"), info("a")), "a second member of that name"),
-        (archive(*(info(f"f{n}") for n in range(10_001))), "more than 10,000 members"),
         (b"", "empty, truncated or damaged"),
         (b"not an archive", "empty, truncated or damaged"),
         (gzip.compress(b"no tar inside" * 100), "empty, truncated or damaged"),
@@ -108,6 +109,13 @@ def test_hostile_archive_is_refused_and_leaves_nothing(tmp_path, content, found)
     assert not (tmp_path / "a").exists()
 
 
+def test_number_of_members_is_limited(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "_MAX_MEMBERS", 2)
+    (tmp_path / "a.tar.gz").write_bytes(archive(info("a"), info("b"), info("c")))
+    with pytest.raises(ArchiveError, match="more than 2 members"):
+        unpack(tmp_path / "a.tar.gz", tmp_path / "target")
+
+
 def bomb(write: Callable[[gzip.GzipFile], object]) -> bytes:
     content = io.BytesIO()
     with gzip.GzipFile(fileobj=content, mode="wb") as compressed:
@@ -116,7 +124,7 @@ def bomb(write: Callable[[gzip.GzipFile], object]) -> bytes:
 
 
 def test_bomb_is_stopped_before_it_fills_the_disk(tmp_path):
-    size = 200 * 1024**2
+    size = 80 * 1024**2
 
     def write(compressed: gzip.GzipFile) -> None:
         compressed.write(info("zeros", size=size).tobuf())

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from local_cloud.sagemaker import containers
+
 _MACHINE = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}
 
 
@@ -238,11 +240,12 @@ def _read(path: Path) -> str:
     return path.read_text() if path.exists() else ""
 
 
-def test_process_that_leaves_the_container_does_not_keep_the_job(account):
+def test_process_that_leaves_the_container_does_not_keep_the_job(account, monkeypatch):
+    monkeypatch.setattr(containers, "_LOG_CLOSE_SECONDS", 0.2)
     code = """
 if os.fork() == 0:
     os.setsid()
-    time.sleep(12)
+    time.sleep(4)
     os._exit(0)
 print("done", flush=True)
 """
@@ -579,7 +582,7 @@ with LocalCloud(place / "local") as cloud:
         [sys.executable, "-c", program, str(tmp_path), str(here), str(here.parents[2])],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert finished.returncode == 0, finished.stderr
