@@ -87,6 +87,35 @@ def test_more_than_one_call_can_carry(cloud: LocalCloud) -> None:
     assert found == lines
 
 
+class Accepting:
+    """A CloudWatch Logs client that keeps the sizes of what it is sent."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[dict[str, Any]]] = []
+
+    def create_log_group(self, **_: Any) -> None:
+        pass
+
+    def create_log_stream(self, **_: Any) -> None:
+        pass
+
+    def put_log_events(self, *, logEvents: list[dict[str, Any]], **_: Any) -> None:  # noqa: N803
+        self.batches.append(logEvents)
+
+
+@pytest.mark.parametrize(("lines", "length"), [(12_000, 1), (3_000, 1_000), (3, 300_000)])
+def test_no_call_is_larger_than_aws_takes(cloud: LocalCloud, lines: int, length: int) -> None:
+    client = Accepting()
+    with cloud.logs.stream(GROUP, f"large-{length}/algo-1", client=client) as stream:
+        stream.write(f"{'x' * length}\n" * lines)
+    assert sum(map(len, client.batches)) == lines
+    for batch in client.batches:
+        sizes = [len(event["message"].encode()) for event in batch]
+        assert len(batch) <= 10_000
+        assert max(sizes) <= 256 * 1024
+        assert sum(sizes) + 26 * len(batch) <= 1_048_576
+
+
 def test_a_progress_bar_shows_its_newest_state(cloud: LocalCloud) -> None:
     with cloud.logs.stream(GROUP, "bar/algo-1") as stream:
         stream.write("10 %\r50 %\r100 %\n")

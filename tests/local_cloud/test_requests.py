@@ -29,9 +29,7 @@ SUPERSEDED = {
 NAMES = [(signing, service) for signing, services in SERVICES.items() for service in services]
 
 
-def example(  # noqa: PLR0911 - one return for each kind of shape
-    shape: Any, name: str = "", depth: int = 0
-) -> Any:
+def example(shape: Any, name: str = "", depth: int = 0) -> Any:
     """A value with every required member, and none that is optional: the hardest to tell apart."""
     if shape is None:
         return {}

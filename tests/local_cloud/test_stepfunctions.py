@@ -6,7 +6,9 @@ SageMaker is one whose jobs do what a test says; real jobs are tested beside the
 from __future__ import annotations
 
 import json
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -15,6 +17,8 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.core.exceptions import JsonRESTError
 from moto.sagemaker.responses import SageMakerResponse
+from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
+from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from local_cloud.cloud import LocalCloud
 from local_cloud.stepfunctions import _stop_all
@@ -41,6 +45,7 @@ class Jobs:
     stopped: list[str] = field(default_factory=list)
     errors: list[tuple[str, str]] = field(default_factory=list)
     calls: int = 0
+    meanwhile: Callable[[str], None] | None = None
 
 
 class FakeSageMaker(SageMakerResponse):  # type: ignore[misc]
@@ -50,10 +55,12 @@ class FakeSageMaker(SageMakerResponse):  # type: ignore[misc]
 
     def _create(self, kind: str) -> str:
         self.jobs.calls += 1
-        if self.jobs.errors:
-            raise JsonRESTError(*self.jobs.errors.pop(0))
         request = json.loads(self.body)
         name = request[f"{kind}Name"]
+        if self.jobs.meanwhile is not None:
+            self.jobs.meanwhile(name)
+        if self.jobs.errors:
+            raise JsonRESTError(*self.jobs.errors.pop(0))
         self.jobs.requests[name] = request
         self.jobs.status.setdefault(name, "Completed")
         return json.dumps({f"{kind}Arn": f"arn:aws:sagemaker:::{kind.lower()}/{name}"})
@@ -364,6 +371,50 @@ def test_stopping_an_execution_at_once_stops_it(machines: Machines, jobs: Jobs) 
         execution = machines.start(one({"Type": "Wait", "Seconds": 1_000_000}))
         machines.cloud.client("stepfunctions").stop_execution(executionArn=execution)
         assert machines.describe(execution)["status"] == "ABORTED"
+
+
+def test_an_execution_that_has_not_begun_is_stopped(machines: Machines, jobs: Jobs) -> None:
+    begin = threading.Event()
+
+    def execute(worker: ExecutionWorker) -> None:
+        begin.wait(10)
+        original(worker)
+
+    original = machines.cloud.replace(ExecutionWorker, "_execution_logic", execute)
+    try:
+        execution = machines.start(one({"Type": "Wait", "Seconds": 1_000_000}))
+        threading.Timer(0.2, begin.set).start()
+        machines.cloud.client("stepfunctions").stop_execution(executionArn=execution)
+    finally:
+        ExecutionWorker._execution_logic = original
+    assert machines.describe(execution)["status"] == "ABORTED"
+
+
+def test_a_stopped_execution_is_aborted_though_its_call_fails(
+    machines: Machines, jobs: Jobs
+) -> None:
+    """The call is under way when the execution is stopped, and fails afterwards."""
+    client = machines.cloud.client("stepfunctions")
+    stops = []
+
+    def stop_meanwhile(name: str) -> None:
+        machine = f"machine-{machines.count}"
+        place = f"arn:aws:states:{machines.cloud.region}:{machines.cloud.account_id}"
+        arn = f"{place}:execution:{machine}:{name}"
+        stopping = threading.Thread(target=lambda: client.stop_execution(executionArn=arn))
+        stopping.start()
+        stops.append(stopping)
+        backend = stepfunctions_parser_backends[machines.cloud.account_id][machines.cloud.region]
+        execution = backend.describe_execution(arn)
+        wait_for(lambda: not execution.exec_worker.env.is_running())
+
+    jobs.meanwhile, jobs.errors = stop_meanwhile, [("ValidationException", "too late")]
+    execution = machines.start(one(job()))
+    finished = machines.finish(execution)
+    for stopping in stops:
+        stopping.join(10)
+    assert finished["status"] == "ABORTED"
+    assert machines.history(execution)[-1] == "ExecutionAborted"
 
 
 def test_the_end_of_the_cloud_stops_every_job(machines: Machines, jobs: Jobs) -> None:
