@@ -48,7 +48,7 @@ def main(paths: Paths) -> None:
         values = metrics.compute(contract.problem, scored.target, scored.predictions)
         checks = [
             _check_parity(model, paths, scratch),
-            _check_leakage(test, paths),
+            _check_leakage(test, paths, scratch),
             evaluation.check_constant_model(scored.predictions),
         ]
         champion = (
@@ -72,7 +72,7 @@ def main(paths: Paths) -> None:
         plots=_draw(scored, matrix, values, contract, paths.evaluation),
         gate=gate,
     )
-    golden = evaluation.golden_requests(test, scored, contract.model_name)
+    golden = evaluation.golden_requests(test, scored, contract)
     artifacts.write(golden, paths.evaluation / "golden_requests.json")
     artifacts.write(result, paths.evaluation / "evaluation.json")
     _announce(result)
@@ -141,9 +141,10 @@ def _check_parity(model: Predictor, paths: Paths, scratch: Path) -> Check:
     return evaluation.check_parity(expected, found.predictions, model.contract.problem)
 
 
-def _check_leakage(test: Table, paths: Paths) -> Check:
+def _check_leakage(test: Table, paths: Paths, scratch: Path) -> Check:
     train = tables.open_table(paths.split("train"), test.schema)
-    return evaluation.check_leakage(tables.count_common_rows(test, train), test.n_rows)
+    n_common = tables.count_common_rows(test, train, spill=scratch)
+    return evaluation.check_leakage(n_common, test.n_rows)
 
 
 def _measure_champion(contract: ModelContract, paths: Paths, scratch: Path) -> Champion | None:

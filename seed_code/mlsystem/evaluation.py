@@ -26,7 +26,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from mlsystem import metrics
+from mlsystem.answers import Encoder
 from mlsystem.artifacts import (
     Check,
     DataSchema,
@@ -277,50 +277,37 @@ def _missed(
 # --- golden requests ----------------------------------------------------------------------------
 
 
-def golden_requests(table: Table, scored: Scored, model_name: str) -> GoldenRequests:
+def golden_requests(table: Table, scored: Scored, contract: ModelContract) -> GoldenRequests:
     """Return requests of at most 20 test rows with the answers that serving must give.
 
     Among the rows are, if there are any, one of each label and one with a missing value; the
     others are spread evenly. The same rows give the same requests.
     """
-    schema = table.schema
-    positions = _spread_positions(scored, len(schema.labels))
+    positions = _spread_positions(scored, len(contract.labels))
+    encode = Encoder(contract).encoder("application/json")
+    answers = encode(scored.predictions[positions], [1] * len(positions))
     requests = [
         GoldenRequest(
             content_type="application/json",
             accept="application/json",
             body=json.dumps({"instances": [row]}, ensure_ascii=False),
-            expected=_answer(scored.predictions[position], schema),
+            expected=json.loads(answer)["predictions"][0],
         )
-        for position, row in zip(positions, read_rows(table, positions), strict=True)
+        for row, answer in zip(read_rows(table, positions), answers, strict=True)
     ]
-    tolerance = _tolerance(scored.predictions, schema.problem)
-    return GoldenRequests(model_name, tolerance, tuple(requests))
+    tolerance = _tolerance(scored.predictions, contract.problem)
+    return GoldenRequests(contract.model_name, tolerance, tuple(requests))
 
 
 def _spread_positions(scored: Scored, n_labels: int) -> list[int]:
-    n_rows = len(scored.target)
-    first_of_label = [np.flatnonzero(scored.target == label)[:1] for label in range(n_labels)]
-    wanted = [*first_of_label, np.flatnonzero(scored.has_missing)[:1]]
-    special = [int(position) for positions in wanted for position in positions]
-    even = np.linspace(0, n_rows - 1, _MAX_GOLDEN_REQUESTS).astype(int).tolist() if n_rows else []
-    unique = list(dict.fromkeys([*special, *even]))
-    return sorted(unique[:_MAX_GOLDEN_REQUESTS])
-
-
-def _answer(prediction: Array, schema: DataSchema) -> dict[str, Any]:
-    """Return one prediction as the JSON answer of serving spells it."""
-    if schema.problem == "regression":
-        return {"score": float(prediction[0])}
-    probabilities = dict(zip(schema.labels, map(float, prediction), strict=True))
-    label = schema.labels[metrics.predicted_labels(prediction[np.newaxis])[0]]
-    if schema.problem == "binary":
-        return {"score": probabilities[schema.labels[1]], "predicted_label": label}
-    return {
-        "score": probabilities[label],
-        "predicted_label": label,
-        "probabilities": probabilities,
-    }
+    """Return the positions of at most `_MAX_GOLDEN_REQUESTS` rows that have an answer, in order."""
+    answered = np.flatnonzero(np.isfinite(scored.predictions).all(axis=1))
+    first_of_label = [answered[scored.target[answered] == label][:1] for label in range(n_labels)]
+    first_with_gap = answered[scored.has_missing[answered]][:1]
+    steps = np.linspace(0, len(answered) - 1, _MAX_GOLDEN_REQUESTS).astype(int)
+    evenly = answered[steps] if answered.size else answered
+    wanted = np.concatenate([*first_of_label, first_with_gap, evenly]).tolist()
+    return sorted(list(dict.fromkeys(wanted))[:_MAX_GOLDEN_REQUESTS])
 
 
 # --- small print --------------------------------------------------------------------------------

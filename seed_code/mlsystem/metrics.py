@@ -15,8 +15,8 @@ The names are those of :data:`mlsystem.settings.METRICS`, and mean
 ``mae``           mean absolute error, in units of the target
 ================= ================================================================================
 
-The predicted label is the most probable one. `f1_macro` is over the labels that occur among the
-rows or the predictions.
+Predicted labels are those of serving. `f1_macro` is over the labels that occur among the rows or
+the predictions.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ from mlsystem.artifacts import ConfusionMatrix, Problem
 __all__ = ["compute", "confusion_matrix", "predicted_labels"]
 
 Array = npt.NDArray[Any]
+
+_BINARY: Final = 2
+_POSITIVE_FROM: Final = 0.5
 
 
 def compute(problem: Problem, target: Array, predictions: Array) -> dict[str, float]:
@@ -56,8 +59,17 @@ def compute(problem: Problem, target: Array, predictions: Array) -> dict[str, fl
 
 
 def predicted_labels(probabilities: Array) -> Array:
-    """Return each row's most probable label, the first of equals: indices, int64 ``[n_rows]``."""
-    indices: Array = np.argmax(probabilities, axis=1)
+    """Return the labels that serving answers (:mod:`mlsystem.answers`): indices, ``[n_rows]``.
+
+    Of two labels, the second from a probability of 0.5 on; of more, the most probable, and the
+    first of equals.
+    """
+    is_binary = probabilities.shape[1] == _BINARY
+    indices: Array = (
+        (probabilities[:, 1] >= _POSITIVE_FROM).astype(np.int64)
+        if is_binary
+        else probabilities.argmax(axis=1)
+    )
     return indices
 
 

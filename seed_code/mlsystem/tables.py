@@ -6,6 +6,7 @@ of a channel have one order everywhere: files by name, then rows in the file's o
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,16 +179,18 @@ def read_rows(table: Table, positions: Collection[int]) -> list[dict[str, Any]]:
     return rows
 
 
-def count_common_rows(table: Table, other: Table) -> int:
+def count_common_rows(table: Table, other: Table, spill: Path) -> int:
     """Return how many rows of `table` are in `other` too: all features and the target equal.
 
-    A missing value equals a missing value. The tables have the same schema.
+    A missing value equals a missing value. The tables have the same schema. What does not fit in
+    memory goes to the folder `spill`.
     """
     same = " AND ".join(
         f"a.{_quoted(name)} IS NOT DISTINCT FROM b.{_quoted(name)}" for name in table.columns
     )
     tables = f"{_scan(table.files)} a SEMI JOIN {_scan(other.files)} b"
     with _connect() as connection:
+        connection.execute(f"SET temp_directory = {_literal(str(spill))}")
         return _count(connection, f"SELECT count(*) FROM {tables} ON {same}")
 
 
@@ -199,7 +202,11 @@ def count_common_rows(table: Table, other: Table) -> int:
 def _connect() -> duckdb.DuckDBPyConnection:
     """Return a database of this process alone, which fetches nothing from anywhere."""
     connection = duckdb.connect(
-        config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+        config={
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "temp_directory": "",
+        }
     )
     connection.execute(_KEEP_ORDER)
     return connection
@@ -218,9 +225,9 @@ def _literal(value: str) -> str:
 
 
 def _scan(files: tuple[str, ...]) -> str:
-    # Names are taken literally: DuckDB would expand *, ? and [ in them.
-    escaped = (file.replace("[", "[[]").replace("*", "[*]").replace("?", "[?]") for file in files)
-    return f"read_parquet([{', '.join(map(_literal, escaped))}])"
+    # Names are names: DuckDB would expand "*" in them, and read columns out of "a=b".
+    names = ", ".join(_literal(glob.escape(file)) for file in files)
+    return f"read_parquet([{names}], hive_partitioning = false)"
 
 
 def _check_columns(connection: duckdb.DuckDBPyConnection, file: str, schema: DataSchema) -> None:

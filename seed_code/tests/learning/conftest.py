@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mlsystem import algorithms, artifacts, tables, training
+from container.paths import Paths
+from mlsystem import algorithms, archive, artifacts, tables, training
 from mlsystem.artifacts import DataSchema, Feature
 from mlsystem.tables import Table
 from mlsystem.training import FittedModel
@@ -22,6 +25,11 @@ SPLITS = ("train", "validation", "test")
 TARGET = "tar'get"
 LABELS = {"binary": ("no", "yes"), "multiclass": ("low", "mid", "high"), "regression": ()}
 # Small, so that a fit takes a tenth of a second.
+THRESHOLDS = {
+    "binary": ("roc_auc", 0.9),
+    "multiclass": ("accuracy", 0.7),
+    "regression": ("r2", 0.7),
+}
 QUICK = {"xgboost": {"num_round": 20, "max_depth": 3}}
 
 
@@ -136,3 +144,48 @@ def fitted(samples: Samples, prepared: dict[str, Prepared]):
         return models[problem, algorithm]
 
     return get
+
+
+class Jobs:
+    """Lays files out as SageMaker does, for the verbs `train` and `evaluate`."""
+
+    def training(self, base: Path, prepared: Prepared, **given: str) -> Paths:
+        paths = Paths(base)
+        for channel in ("schema", "train", "validation"):
+            shutil.copytree(prepared.folder / channel, paths.channel(channel))
+        own = {name: str(value) for name, value in QUICK["xgboost"].items()}
+        hyperparameters = {"algorithm": "xgboost", "model_name": "sample", "seed": "20"}
+        self.write(paths.hyperparameters, hyperparameters | own | given)
+        self.write(paths.input_data_config, {"schema": {}, "train": {}, "validation": {}})
+        self.write(paths.resource_config, {"current_host": "algo-1", "hosts": ["algo-1"]})
+        return paths
+
+    def evaluation(self, base: Path, prepared: Prepared, trained: Paths, **given: Any) -> Paths:
+        """Lay out the job that follows the training job `trained`."""
+        paths = Paths(base)
+        for split in SPLITS:
+            shutil.copytree(prepared.folder / split, paths.split(split))
+        self.pack(trained.model, paths.model_archive)
+        self.pack(trained.training_output, paths.training_archive)
+        metric, threshold = THRESHOLDS[prepared.schema.problem]
+        self.write(
+            paths.settings,
+            {
+                "model": {"name": "sample", "problem": prepared.schema.problem, "target": TARGET},
+                "evaluate": {"metric": metric, "threshold": threshold} | given,
+            },
+        )
+        return paths
+
+    def write(self, path: Path, document: Any) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(document), encoding="utf-8")
+
+    def pack(self, folder: Path, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        archive.pack(folder, path)
+
+
+@pytest.fixture(scope="session")
+def jobs() -> Jobs:
+    return Jobs()

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
@@ -68,6 +68,7 @@ def sessions(fitted):
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
+@settings(deadline=None, max_examples=50)  # the first fits the model
 @given(numbers=NUMBERS, colors=COLORS, cities=CITIES)
 def test_the_graph_agrees_with_the_pipeline_on_any_row(
     fitted, sessions, algorithm, *, numbers, colors, cities
