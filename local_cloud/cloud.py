@@ -111,6 +111,8 @@ class LocalCloud:
         self.endpoint_url = server.url
         self._redirect_this_process(server.port)
         self._session = boto3.session.Session()
+        # One that was made before would carry other keys, those of a real account even.
+        self.replace(boto3, "DEFAULT_SESSION", None)
         self.processes = Processes()
         self.on_stop(self.processes.stop_all)
         for name in SERVICES:

@@ -192,6 +192,26 @@ except LocalCloudError as error:
 """
 
 
+OLDER_SESSION = """
+import sys
+from pathlib import Path
+import boto3
+from local_cloud.cloud import LocalCloud
+
+boto3.setup_default_session(aws_access_key_id="AKIAREAL", aws_secret_access_key="real")
+mine = boto3.DEFAULT_SESSION
+for _ in range(2):
+    with LocalCloud(Path(sys.argv[1])) as cloud:
+        print(boto3.client("sts").get_caller_identity()["Account"])
+    assert boto3.DEFAULT_SESSION is mine
+"""
+
+
+def test_keys_that_this_process_had_before_are_not_used(tmp_path: Path) -> None:
+    ran = run_alone(OLDER_SESSION, str(tmp_path))
+    assert ran.stdout == "000000000000\n000000000000\n", ran.stderr
+
+
 def test_a_taken_port_is_named_with_the_way_out(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
