@@ -79,8 +79,10 @@ http {{
 
         location = /ping {{
             proxy_pass http://workers;
-            # SageMaker waits 2 s. No answer means that the model is being loaded, or hangs.
+            # SageMaker waits 2 s. No answer means that the model is being loaded, or hangs. It asks
+            # again and again until there is one: not worth a line each in the log.
             proxy_read_timeout 1s;
+            error_log /dev/null;
             error_page 502 504 = @problem_503;
         }}
 

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import Any, Final, Literal
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,10 @@ MediaType = Literal["text/csv", "application/json", "application/jsonlines"]
 
 _POSITIVE_FROM: Final = 0.5
 
+_Answers = npt.NDArray[np.float32]
+_Encode = Callable[[_Answers, Sequence[int]], list[bytes]]
+T = TypeVar("T")
+
 
 class Encoder:
     """Writes the answers of one model."""
@@ -44,42 +49,42 @@ class Encoder:
         self._labels = contract.labels
         self._csv_labels = tuple(_csv_cell(label) for label in contract.labels)
 
-    def encode(self, media_type: MediaType, answers: npt.NDArray[np.float32]) -> bytes:
-        """Return the body of an answer.
+    def encoder(self, media_type: MediaType) -> _Encode:
+        """Return the function that writes bodies of answers.
 
-        Parameters
-        ----------
-        media_type
-            Of the body.
-        answers
-            What :meth:`mlsystem.predictor.Predictor.predict` returned.
+        It takes what :meth:`~.Predictor.predict` returned, and how many of its rows each body gets.
 
-        Raises
-        ------
-        RequestError
-            An answer is not finite: the model answered a row without values when it was loaded, so
-            it is the numbers of the request that are beyond what it can compute with.
+        It raises RequestError when a prediction is not finite: the model answered a row without
+        values when it was loaded, so it is the request's numbers that are beyond its reach.
         """
-        if not np.isfinite(answers).all():
-            row = int(np.flatnonzero(~np.isfinite(answers).all(axis=1))[0])
-            raise RequestError(
-                f"row {row + 1}", "a prediction that is not a finite number",
-                "numbers of the size that the model was trained on",
-            )  # fmt: skip
-        if media_type == "text/csv":
-            return self._encode_csv(answers)
-        if media_type == "application/json":
-            return _dumps({"predictions": self._predictions(answers)})
-        return b"".join(_dumps(item) + b"\n" for item in self._predictions(answers))
+        return {
+            "text/csv": self._encode_csv,
+            "application/json": self._encode_json,
+            "application/jsonlines": self._encode_json_lines,
+        }[media_type]
 
-    def _encode_csv(self, answers: npt.NDArray[np.float32]) -> bytes:
+    def _encode_csv(self, answers: _Answers, sizes: Sequence[int]) -> list[bytes]:
         if self._problem == "multiclass":
-            return b"".join([self._csv_labels[index] for index in answers.argmax(axis=1)])
-        # A JSON list of numbers is a CSV column but for its separators.
-        column = np.ascontiguousarray(answers[:, -1])
-        return _dumps(column)[1:-1].replace(b",", b"\n") + b"\n"
+            _check_finite(answers)
+            lines = [self._csv_labels[index] for index in answers.argmax(axis=1)]
+        else:
+            # A JSON list of numbers is a CSV column but for its separators.
+            column = _dumps(np.ascontiguousarray(answers[:, -1]))
+            if b"null" in column:  # how JSON spells what is not finite
+                _check_finite(answers)
+            lines = [b"%b\n" % cell for cell in column[1:-1].split(b",")]
+        return [b"".join(part) for part in _cut(lines, sizes)]
 
-    def _predictions(self, answers: npt.NDArray[np.float32]) -> list[dict[str, Any]]:
+    def _encode_json(self, answers: _Answers, sizes: Sequence[int]) -> list[bytes]:
+        predictions = self._predictions(answers)
+        return [_dumps({"predictions": part}) for part in _cut(predictions, sizes)]
+
+    def _encode_json_lines(self, answers: _Answers, sizes: Sequence[int]) -> list[bytes]:
+        lines = [_dumps(prediction) + b"\n" for prediction in self._predictions(answers)]
+        return [b"".join(part) for part in _cut(lines, sizes)]
+
+    def _predictions(self, answers: _Answers) -> list[dict[str, Any]]:
+        _check_finite(answers)
         if self._problem == "regression":
             return [{"score": value} for value in answers[:, 0]]
         if self._problem == "binary":
@@ -95,6 +100,24 @@ class Encoder:
             }
             for index, probabilities in zip(answers.argmax(axis=1), answers, strict=True)
         ]
+
+
+def _cut(items: Sequence[T], sizes: Sequence[int]) -> Iterator[Sequence[T]]:
+    """Yield consecutive parts of `items`."""
+    start = 0
+    for size in sizes:
+        yield items[start : start + size]
+        start += size
+
+
+def _check_finite(answers: _Answers) -> None:
+    is_finite = np.isfinite(answers)
+    if not is_finite.all():
+        row = int(np.flatnonzero(~is_finite.all(axis=1))[0])
+        raise RequestError(
+            f"row {row + 1}", "a prediction that is not a finite number",
+            "numbers of the size that the model was trained on",
+        )  # fmt: skip
 
 
 def _dumps(value: Any) -> bytes:

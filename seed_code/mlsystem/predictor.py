@@ -116,6 +116,8 @@ class Predictor:
         categories
             str objects ``[n_rows, n_categories]``, ``""`` where missing.
         """
+        if not self._known:
+            return 0
         return sum(
             value not in known
             for known, column in zip(self._known, categories.T, strict=True)

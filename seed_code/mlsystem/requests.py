@@ -21,8 +21,10 @@ from __future__ import annotations
 import codecs
 import csv
 import difflib
+import functools
 import io
 import re
+import struct
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from types import NoneType
@@ -64,6 +66,9 @@ class Rows(NamedTuple):
     categories: npt.NDArray[np.object_]
 
 
+_Decode = Callable[[Sequence[bytes]], tuple[Rows, list[int]]]
+
+
 class Decoder:
     """Reads the requests to one model."""
 
@@ -75,47 +80,66 @@ class Decoder:
         self._n_features = len(self._names)
         self._by_name = _Picks(self._numbers, self._categories)
         self._by_position = _Picks(*self._positions(self._names))
-        self._decoders: dict[MediaType, Callable[[bytes], Rows]] = {
+        self._decoders: dict[MediaType, _Decode] = {
             "text/csv": self._decode_csv,
-            "application/json": self._decode_json,
-            "application/jsonlines": self._decode_json_lines,
+            "application/json": _one_by_one(self._decode_json),
+            "application/jsonlines": _one_by_one(self._decode_json_lines),
         }
         if not self._categories:
-            self._decoders["application/x-npy"] = self._decode_npy
+            self._decoders["application/x-npy"] = _one_by_one(self._decode_npy)
 
     @property
     def media_types(self) -> tuple[MediaType, ...]:
         """Of the bodies that make sense for the model."""
         return tuple(self._decoders)
 
-    def decode(self, media_type: MediaType, body: bytes, *, header: bool = False) -> Rows:
-        """Return the rows in `body`.
+    def decoder(self, media_type: MediaType, *, header: bool = False) -> _Decode:
+        """Return the function that reads bodies: all their rows, and how many each has.
+
+        It raises RequestError when a body is broken, or a row is not what the model reads. Which
+        body it was shows when they are read one by one.
 
         Parameters
         ----------
         media_type
             One of `media_types`.
-        body
-            As sent, at least 0 bytes.
         header
             CSV only: whether the first line names the columns.
-
-        Raises
-        ------
-        RequestError
-            `body` is broken, or a row is not what the model reads.
         """
         if header and media_type == "text/csv":
-            return self._decode_csv_with_header(body)
-        return self._decoders[media_type](body)
+            return _one_by_one(self._decode_csv_with_header)
+        return self._decoders[media_type]
 
     # --- CSV ---
 
-    def _decode_csv(self, body: bytes) -> Rows:
+    def _decode_csv(self, bodies: Sequence[bytes]) -> tuple[Rows, list[int]]:
         if not self._categories:
-            numbers = self._plain_numbers(body)
+            lines = [body.removesuffix(b"\n") for body in bodies]
+            numbers = self._plain_numbers(b"\n".join(lines))
             if numbers is not None:
-                return Rows(numbers, _no_categories(len(numbers)))
+                sizes = [line.count(b"\n") + 1 for line in lines]
+                return Rows(numbers, _no_categories(len(numbers))), sizes
+        return _one_by_one(self._decode_cells)(bodies)
+
+    def _plain_numbers(self, text: bytes) -> npt.NDArray[np.float32] | None:
+        """Return the numbers in CSV of digits and separators; None when there is anything special.
+
+        The usual request, so it takes the shortest way: between its separators, such CSV is JSON,
+        and packing refuses what is beyond float32.
+        """
+        if text.translate(None, _CSV_BYTES):
+            return None
+        lines, n_features = text.split(b"\n"), self._n_features
+        if {line.count(b",") for line in lines} != {n_features - 1}:
+            return None
+        try:
+            numbers = orjson.loads(b"[%b]" % text.replace(b"\n", b","))
+            packed = struct.pack(f"<{len(lines) * n_features}f", *numbers)
+        except (ValueError, OverflowError, struct.error):  # an empty cell or "01"; 1e39; nothing
+            return None
+        return np.ndarray((len(lines), n_features), "<f4", packed)
+
+    def _decode_cells(self, body: bytes) -> Rows:
         return self._cells(_read_csv(body), self._by_position)
 
     def _decode_csv_with_header(self, body: bytes) -> Rows:
@@ -129,23 +153,6 @@ class Decoder:
                     "header", f"column {name!r} {header.count(name)} times", "each feature once"
                 )
         return self._cells(table, _Picks(*self._positions(header)))
-
-    def _plain_numbers(self, body: bytes) -> npt.NDArray[np.float32] | None:
-        """Return the numbers of a body of nothing but numbers; None when it has anything else.
-
-        The usual request, so it takes the shortest way: between its separators, such a CSV is JSON.
-        Letters are excluded first, so neither words nor brackets can come in.
-        """
-        body = body.replace(b"\r\n", b"\n").removesuffix(b"\n")
-        if body.translate(None, _CSV_BYTES):
-            return None
-        try:
-            rows = orjson.loads(b"[[" + body.replace(b"\n", b"],[") + b"]]")
-            with np.errstate(over="raise"):
-                numbers = np.array(rows, dtype=np.float32)
-        except (ValueError, FloatingPointError):  # an empty cell, "01", ragged rows, 1e39
-            return None
-        return numbers if numbers.shape[1:] == (self._n_features,) and rows[0] else None
 
     def _cells(self, table: list[list[str]], picks: _Picks) -> Rows:
         if self._n_features == 1:  # then an empty line is a missing value
@@ -263,6 +270,20 @@ class Decoder:
         raise RequestError(
             where, f"no feature {missing!r}", "each feature", "Give null for a missing value"
         )
+
+
+def _one_by_one(decode: Callable[[bytes], Rows]) -> _Decode:
+    """Return a function that reads several bodies of what `decode` reads one."""
+
+    def decode_all(bodies: Sequence[bytes]) -> tuple[Rows, list[int]]:
+        rows = [decode(body) for body in bodies]
+        if len(rows) == 1:
+            return rows[0], [len(rows[0].numbers)]
+        numbers, categories = zip(*rows, strict=True)
+        joined = Rows(np.concatenate(numbers), np.concatenate(categories))
+        return joined, [len(each.numbers) for each in rows]
+
+    return decode_all
 
 
 class _Picks:
@@ -444,5 +465,6 @@ def _shown(text: str) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
 
 
+@functools.lru_cache(maxsize=16)
 def _no_categories(n_rows: int) -> npt.NDArray[np.object_]:
     return np.empty((n_rows, 0), dtype=object)
