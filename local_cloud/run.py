@@ -180,6 +180,12 @@ def _deploy_workflow(
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
     )
     (stack,) = client.describe_stacks(StackName=f"{project}-{_STACK_NAME}")["Stacks"]
+    if stack["StackStatus"] != "CREATE_COMPLETE":
+        raise LocalCloudError(
+            f"stack {stack['StackName']}",
+            f"{stack['StackStatus']}: {stack.get('StackStatusReason', 'no reason given')}",
+            "CREATE_COMPLETE",
+        )
     outputs = {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]}
     return str(outputs["StateMachineArn"])
 
