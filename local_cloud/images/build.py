@@ -11,7 +11,7 @@ import os
 import py_compile
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from local_cloud.errors import MachineError
@@ -54,9 +54,9 @@ def build(
     MachineError
         When a file cannot be read or written, for instance on a full disk.
     """
-    store = store.absolute()
+    store = store.resolve()  # one layer must have one path
     try:
-        return _build(make_plan(context, dockerfile, build_args or {}), store, report)
+        return _build(lambda: make_plan(context, dockerfile, build_args or {}), store, report)
     except OSError as error:
         raise MachineError(
             "docker build",
@@ -65,10 +65,12 @@ def build(
         ) from error
 
 
-def _build(plan: Plan, store: Path, report: Report) -> Image:
+def _build(read: Callable[[], Plan], store: Path, report: Report) -> Image:
+    read()  # a mistake is told at once, not behind another build
     with _lock(store, report):
-        for environment in plan.environments.values():
-            environment.install(store, report)
+        _install(read(), store, report)
+        plan = read()  # somebody may have edited while a long installation went on
+        _install(plan, store, report)
         folder = store / "images" / plan.digest()
         if folder.exists():
             report(f"image {folder.name[:12]} is built already")
@@ -76,6 +78,11 @@ def _build(plan: Plan, store: Path, report: Report) -> Image:
             _materialise(plan, folder, store)
             report(f"built image {folder.name[:12]}")
     return Image.open(store, folder.name)
+
+
+def _install(plan: Plan, store: Path, report: Report) -> None:
+    for environment in plan.environments.values():
+        environment.install(store, report)
 
 
 def _materialise(plan: Plan, folder: Path, store: Path) -> None:

@@ -64,7 +64,7 @@ class Image:
         ImageNotFoundError
             When the store has none.
         """
-        folder = store.absolute() / "images" / digest
+        folder = store.resolve() / "images" / digest
         try:
             return cls(folder, json.loads((folder / "config.json").read_text()))
         except FileNotFoundError as error:
