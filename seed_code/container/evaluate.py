@@ -14,6 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
 from container.paths import Paths
 from mlsystem import archive, artifacts, evaluation, metrics, plots, reference, settings, tables
 from mlsystem.artifacts import Check, ConfusionMatrix, Evaluation, ModelContract
@@ -21,7 +24,7 @@ from mlsystem.errors import ArtifactError, MLSystemError
 from mlsystem.evaluation import Champion, Scored
 from mlsystem.predictor import Predictor
 from mlsystem.settings import Settings
-from mlsystem.tables import Table
+from mlsystem.tables import Batch, Table
 
 __all__ = ["main"]
 
@@ -119,12 +122,14 @@ def _check_contract(contract: ModelContract, project: Settings, path: Path) -> N
 
 
 def _score(model: Predictor, table: Table, n_rows: int | None = None) -> Scored:
+    def predict(batch: Batch) -> npt.NDArray[np.float32]:
+        try:
+            return model.predict(batch.numbers, batch.categories)
+        except Exception as error:  # ONNX Runtime's errors have no base class
+            raise ArtifactError("model.onnx", str(error), "a graph that predicts") from error
+
     n_outputs = len(model.contract.labels) or 1
-    return evaluation.score(
-        tables.read_batches(table, n_rows),
-        lambda batch: model.predict(batch.numbers, batch.categories),
-        n_outputs,
-    )
+    return evaluation.score(tables.read_batches(table, n_rows), predict, n_outputs)
 
 
 # --- checks -------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ from onnx import TensorProto, helper, numpy_helper
 from skl2onnx.common.data_types import FloatTensorType
 from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
 
-from mlsystem import artifacts
+from mlsystem import artifacts, atomic
 from mlsystem.artifacts import DataSchema, ModelContract, ModelFeature
 from mlsystem.errors import UserError
 from mlsystem.tables import Vocabulary
@@ -56,10 +56,8 @@ def save(model: FittedModel, folder: Path, *, name: str, algorithm: str) -> Mode
         No converter to ONNX is known for the estimator, or it gives no probabilities.
     """
     content = to_onnx(model)
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / ".model.onnx.partial"
-    partial.write_bytes(content)
-    partial.replace(folder / "model.onnx")
+    with atomic.replacing(folder / "model.onnx") as path:
+        path.write_bytes(content)
     contract = ModelContract(
         model_name=name,
         problem=model.schema.problem,

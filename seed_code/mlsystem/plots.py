@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from sklearn import metrics
 
+from mlsystem import atomic
 from mlsystem.artifacts import ConfusionMatrix
 
 __all__ = ["draw_confusion_matrix", "draw_predictions", "draw_residuals", "draw_roc_curve"]
@@ -167,14 +168,9 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with atomic.replacing(path) as partial:
         # The name of the drawing program would differ between its versions.
         figure.savefig(partial, format="png", dpi=_DPI, metadata={"Software": None})
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _thinned(n_rows: int) -> slice:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mlsystem import atomic
 from mlsystem.errors import ArtifactError
 from mlsystem.tables import Table
 from mlsystem.training import FittedModel, predict
@@ -31,13 +32,8 @@ def write(model: FittedModel, validation: Table, folder: Path) -> None:
     """
     predictions = predict(model, validation, MAX_ROWS)
     columns = {f"output_{index}": column for index, column in enumerate(predictions.T)}
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{FILE_NAME}.partial"
-    try:
-        pq.write_table(pa.table(columns), partial)
-        partial.replace(folder / FILE_NAME)
-    finally:
-        partial.unlink(missing_ok=True)
+    with atomic.replacing(folder / FILE_NAME) as path:
+        pq.write_table(pa.table(columns), path)
 
 
 def read(folder: Path) -> npt.NDArray[Any]:

@@ -31,7 +31,7 @@ from mlsystem.errors import DataError, UserError
 from mlsystem.settings import Hyperparameters
 from mlsystem.tables import Table, Vocabulary, load, vocabulary
 
-__all__ = ["FittedModel", "check_channels", "fit", "predict"]
+__all__ = ["FittedModel", "fit", "predict"]
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def fit(
     UserError
         The algorithm's estimator is a classifier that gives no probabilities.
     """
-    check_channels(train, validation)
+    _check_channels(train, validation)
     schema, known = train.schema, vocabulary(train)
     features, target = load(train, known)
     _check_labels(schema, target, str(train.folder))
@@ -129,7 +129,7 @@ def predict(model: FittedModel, table: Table, n_rows: int) -> npt.NDArray[np.flo
     return np.asarray(values, dtype=np.float32)
 
 
-def check_channels(train: Table, validation: Table) -> None:
+def _check_channels(train: Table, validation: Table) -> None:
     """Raise DataError when there is nothing to fit on, or nothing to stop by."""
     for table in (train, validation):
         if not table.n_rows:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import io
 import json
 import shutil
 import tarfile
 
 import numpy as np
+import onnx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -264,6 +267,25 @@ def test_a_champion_that_cannot_be_read_is_named_and_does_not_block(job, content
     result = _evaluate(paths)
     assert result.gate.passed
     assert "champion/model.tar.gz" in _check(result, "champion").detail
+
+
+def test_a_champion_that_fails_on_rows_is_named_and_does_not_block(
+    job, trained, jobs, tmp_path
+) -> None:
+    folder = tmp_path / "champion"
+    shutil.copytree(trained["binary"].model, folder)
+    graph = onnx.load(folder / "model.onnx")
+    for given in graph.graph.input:
+        given.type.tensor_type.shape.dim[0].dim_value = 1
+    onnx.save(graph, folder / "model.onnx")
+    contract = artifacts.read(artifacts.ModelContract, folder / "model.json")
+    digest = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
+    artifacts.write(dataclasses.replace(contract, onnx_sha256=digest), folder / "model.json")
+    paths = job()
+    jobs.pack(folder, paths.champion_archive)
+    result = _evaluate(paths)
+    assert result.gate.passed
+    assert "not compared: model.onnx: " in _check(result, "champion").detail
 
 
 def test_a_champion_with_other_features_is_measured_on_its_own(

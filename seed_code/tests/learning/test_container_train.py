@@ -173,9 +173,11 @@ def test_the_reason_of_a_failure_is_where_sagemaker_looks(jobs, prepared, tmp_pa
     assert paths.failure.read_text().startswith("hyperparameters.json#/eta: '2'; ")
 
 
-def test_nothing_half_written_remains_when_the_export_fails(jobs, prepared, tmp_path) -> None:
+@pytest.mark.parametrize("name", ["model.json", "model.onnx"])
+def test_nothing_half_written_remains_when_a_file_cannot_be_written(
+    jobs, prepared, tmp_path, name
+) -> None:
     paths = jobs.training(tmp_path, prepared["binary"])
-    paths.model.mkdir()
-    (paths.model / "model.json").mkdir()  # so that the last file cannot be written
+    (paths.model / name).mkdir(parents=True)  # in the place of the file
     assert run("train", train.main, paths) == 1
     assert not list(tmp_path.rglob(".*.partial"))

@@ -78,7 +78,7 @@ def test_the_vocabulary_is_bounded_and_prefers_frequent_values(samples, tmp_path
     assert known == (*rare[: tables.MAX_CATEGORIES - 1], "usual")
 
 
-@pytest.mark.parametrize("value", ["it's", '"', "a,b", "", " a ", "日本", "%", "\n"])
+@pytest.mark.parametrize("value", ["it's", '"', "a,b", "", " a ", "日本", "%", "\n", "a\0b"])
 def test_any_text_can_be_a_category(samples, tmp_path, value) -> None:
     table = samples.write_split(tmp_path, SCHEMA, _columns([0, 0], [value, "b"], [0, 1]))
     features, _ = tables.load(table, (tuple(sorted([value or "x", "b"])),))
