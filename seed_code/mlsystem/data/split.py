@@ -1,0 +1,101 @@
+"""On which side of the split a row falls: train, validation or test.
+
+``row`` and ``group`` take the MD5 of the seed and of what the row is (its features, or its group),
+read as a fraction of the largest hash. So a side depends on nothing but the row: neither on other
+rows, nor on the order or format of the files, nor on the version of a library, as long as the same
+columns are features. Rows with the same features are on the same side even when their targets
+differ.
+
+``time`` sorts the rows and cuts at the shares. Rows of one time stay together, on the older side.
+"""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+
+from mlsystem.data.columns import Column, Statistics, canonical, first_value, number
+from mlsystem.data.engine import Engine
+from mlsystem.data.source import Staged
+from mlsystem.errors import DataError
+from mlsystem.settings import Split
+
+__all__ = ["SIDES", "column_key", "row_key", "side"]
+
+SIDES = ("train", "validation", "test")
+
+_HASH_DIGITS = 32
+
+
+@ibis.udf.scalar.builtin
+def md5(text: str) -> str:  # type: ignore[empty-body]
+    """MD5 in hexadecimal; the engine's own hash changes between its versions."""
+
+
+@ibis.udf.scalar.builtin
+def epoch_us(time: dt.Timestamp(timezone="UTC")) -> dt.int64:  # type: ignore[empty-body, valid-type]
+    """Microseconds since 1970."""
+
+
+def row_key(features: ir.StringValue, split: Split) -> ir.StringValue:
+    """Return what decides about a row: a hash of the text of all its `features`."""
+    return md5(ibis.literal(f"{split.seed};").concat(features))
+
+
+def column_key(
+    staged: Staged, column: Column, statistics: Statistics, split: Split, engine: Engine
+) -> ir.Value:
+    """Return what decides about a row of a split by time or group; NULL when it is missing.
+
+    Raises
+    ------
+    DataError
+        A value in the column of times is neither a number nor a time.
+    """
+    text = staged.table[column.id]
+    value = number(text) if statistics.is_number else text
+    if split.by == "group":
+        return text.notnull().ifelse(row_key(canonical(value), split), ibis.null(str))
+    if statistics.is_number:
+        return value
+    time = text.try_cast(dt.Timestamp(timezone="UTC"))
+    if engine.value((text.notnull() & time.isnull()).any()):
+        place, found = first_value(staged, text, time.isnull(), engine)
+        raise DataError(
+            f"{place}, column {column.name!r}", found,
+            "a number, a date (2024-05-31) or a time (2024-05-31T17:00:00Z) to sort by",
+            "Write times as ISO 8601 does, or split by row",
+        )  # fmt: skip
+    return epoch_us(time)
+
+
+def side(rows: ir.Table, key: str, split: Split, engine: Engine) -> ir.IntegerValue:
+    """Return the index in `SIDES` of the side of each row, from its `key` column."""
+    shares = (split.train, split.train + split.validation)
+    if split.by == "time":
+        first, second = _newest(rows, key, shares, engine)
+        is_train, is_validation = rows[key] <= first, rows[key] <= second
+    else:
+        first, second = (_hash_at(share) for share in shares)
+        is_train, is_validation = rows[key] < first, rows[key] < second
+    return ibis.cases((is_train, 0), (is_validation, 1), else_=2).cast("int8")
+
+
+def _hash_at(share: float) -> str:
+    """Return the hash below which `share` of all hashes are."""
+    return f"{int(share * 16**_HASH_DIGITS):0{_HASH_DIGITS}x}"
+
+
+def _newest(
+    rows: ir.Table, key: str, shares: tuple[float, float], engine: Engine
+) -> tuple[float, float]:
+    """Return the newest time among the oldest `shares` of all rows."""
+    n_rows = engine.value(rows.count())
+    counts = rows.group_by(key).aggregate(n=rows.count())
+    older = counts.mutate(n_older=counts.n.sum().over(ibis.cumulative_window(order_by=key)))
+    first, second = (
+        older[key].min(where=older.n_older >= round(share * n_rows)) for share in shares
+    )
+    (newest,) = engine.rows(older.aggregate(first=first, second=second))
+    return newest["first"], newest["second"]
