@@ -1,4 +1,4 @@
-"""What a project owns before its first release: key, bucket, repository, model package group.
+"""What a project owns before its first release: key, bucket, repository.
 
 ``pipeline.yml`` will make these; until a run goes through it they are made here, by the same calls.
 """
@@ -47,7 +47,6 @@ def lay(cloud: LocalCloud, project: str, image: Image) -> Foundation:
         },
     )
     cloud.client("ecr").create_repository(repositoryName=project, imageTagMutability="IMMUTABLE")
-    cloud.client("sagemaker").create_model_package_group(ModelPackageGroupName=project)
     image_uri = Registry(cloud).push(image, project, image.digest[:12])
     return Foundation(bucket_name, key_arn, project, image_uri)
 

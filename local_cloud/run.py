@@ -120,7 +120,7 @@ def _release(cloud: LocalCloud, blueprint: Blueprint, summary: Summary, progress
         project = _project_settings(blueprint)["model"]["name"]
         progress.step("Building the image")
         image = _image(cloud.root / STORE.name, progress)
-        progress.step("Making key, bucket, repository, model package group")
+        progress.step("Making key, bucket and image repository")
         laid = foundation.lay(cloud, project, image)
         inputs = _workflow_input(blueprint, summary.release, laid, work)
         progress.step("Uploading data")
