@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local_cloud.sagemaker import containers
+from local_cloud.sagemaker import containers, training
 
 _MACHINE = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}
 
@@ -461,6 +461,16 @@ def test_unusable_disk_is_an_internal_error_that_names_the_path(account):
     place.write_text("a file where a folder must be")
     reason = account.run(request)["FailureReason"]
     assert reason.startswith(f"InternalServerError: {place}")
+
+
+def test_mistake_of_the_platform_ends_the_job_too(account, monkeypatch):
+    def fail(*_: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(training, "write_json", fail)
+    description = account.run(account.training())
+    assert description["TrainingJobStatus"] == "Failed"
+    assert description["FailureReason"] == "InternalServerError: RuntimeError: a defect"
 
 
 def test_second_job_of_a_name_is_refused(account):
