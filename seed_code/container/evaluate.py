@@ -28,6 +28,9 @@ from mlsystem.tables import Batch, Table
 
 __all__ = ["main"]
 
+# The workflow reads evaluation.json into a state, which holds 256 KB. The picture has all labels.
+_MAX_REPORTED_LABELS: Final = 50
+_MAX_OBSTACLE_CHARACTERS: Final = 1_000
 _MODEL_FILES: Final = ("model.onnx", "model.json")
 
 
@@ -49,16 +52,13 @@ def main(paths: Paths) -> None:
         test = tables.open_table(paths.split("test"), evaluation.schema_of(contract))
         scored = _score(model, test)
         values = metrics.compute(contract.problem, scored.target, scored.predictions)
+        champion = _measure_champion(project, contract, paths, scratch)
         checks = [
             _check_parity(model, paths, scratch),
             _check_leakage(test, paths, scratch),
             evaluation.check_constant_model(scored.predictions),
+            _check_champion(champion, values, project),
         ]
-        champion = (
-            _measure_champion(contract, paths, scratch) if project.evaluate.champion else None
-        )
-    if project.evaluate.champion:
-        checks.append(_check_champion(champion, values, project))
     gate = evaluation.decide(
         values, checks, metric=project.evaluate.metric, direction=project.direction,
         threshold=project.evaluate.threshold, n_rows=test.n_rows,
@@ -69,8 +69,8 @@ def main(paths: Paths) -> None:
         problem=contract.problem,
         rows=test.n_rows,
         metrics=values,
-        confusion_matrix=matrix,
-        champion_metrics=champion.metrics if champion else None,
+        confusion_matrix=matrix if len(contract.labels) <= _MAX_REPORTED_LABELS else None,
+        champion_metrics=champion.metrics,
         checks=tuple(checks),
         plots=_draw(scored, matrix, values, contract, paths.evaluation),
         gate=gate,
@@ -85,8 +85,11 @@ def _announce(result: Evaluation) -> None:
     for name, value in result.metrics.items():
         print(f"evaluate: {name} {value:.6g} on {result.rows:,} test rows", flush=True)
     for check in result.checks:
-        print(f"evaluate: {check.name} {'passed' if check.passed else 'FAILED'}: {check.detail}")
+        if check.passed:
+            print(f"evaluate: {check.name}: {check.detail}")
     print(f"evaluate: gate {'passed' if result.gate.passed else 'not passed'}", flush=True)
+    for reason in result.gate.reasons:
+        print(f"evaluate: because {reason}", flush=True)
 
 
 @contextmanager
@@ -152,23 +155,25 @@ def _check_leakage(test: Table, paths: Paths, scratch: Path) -> Check:
     return evaluation.check_leakage(n_common, test.n_rows)
 
 
-def _measure_champion(contract: ModelContract, paths: Paths, scratch: Path) -> Champion | None:
-    """Return how good the model that serves is on the test rows; None when none serves."""
+def _measure_champion(
+    project: Settings, contract: ModelContract, paths: Paths, scratch: Path
+) -> Champion:
+    """Return how good the model that serves is on the test rows, or why that is not known."""
+    if not project.evaluate.champion:
+        return Champion(None, "evaluate/champion is false in project.yml")
     if not paths.champion_archive.exists():
-        return None
+        return Champion(None, "no model serves yet")
     try:
         champion = _open_model(paths.champion_archive, scratch / "champion")
         evaluation.check_comparable(champion.contract, contract)
         test = tables.open_table(paths.split("test"), evaluation.schema_of(champion.contract))
         scored = _score(champion, test)
     except MLSystemError as error:
-        return Champion(None, str(error))
+        return Champion(None, str(error)[:_MAX_OBSTACLE_CHARACTERS])
     return Champion(metrics.compute(contract.problem, scored.target, scored.predictions))
 
 
-def _check_champion(
-    champion: Champion | None, values: dict[str, float], project: Settings
-) -> Check:
+def _check_champion(champion: Champion, values: dict[str, float], project: Settings) -> Check:
     return evaluation.check_champion(
         champion, values, metric=project.evaluate.metric, direction=project.direction,
         tolerance=project.evaluate.champion_tolerance,

@@ -181,14 +181,14 @@ def check_comparable(champion: ModelContract, challenger: ModelContract) -> None
 
 @dataclass(frozen=True)
 class Champion:
-    """The model that serves, measured on the same test rows.
+    """The model that serves, if any, measured on the same test rows.
 
     Parameters
     ----------
     metrics
-        By name; None when it could not be measured.
+        By name; None when it was not measured.
     obstacle
-        Why it could not; empty when it could.
+        Why it was not; empty when it was.
     """
 
     metrics: dict[str, float] | None
@@ -196,7 +196,7 @@ class Champion:
 
 
 def check_champion(
-    champion: Champion | None, challenger: dict[str, float], *, metric: str,
+    champion: Champion, challenger: dict[str, float], *, metric: str,
     direction: Literal["minimum", "maximum"], tolerance: float,
 ) -> Check:  # fmt: skip
     """Return whether the challenger is at least as good as `champion`, within `tolerance`.
@@ -205,8 +205,6 @@ def check_champion(
     longer there) does not stop the challenger: waiting does not make it measurable, so it could
     never be replaced at all. The threshold still holds, and the detail says what happened.
     """
-    if champion is None:
-        return Check("champion", True, "no model serves yet")
     theirs = (champion.metrics or {}).get(metric)
     if theirs is None:
         reason = champion.obstacle or f"its {metric} cannot be computed on the test rows"

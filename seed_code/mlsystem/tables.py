@@ -4,6 +4,8 @@ Parquet files in, numpy blocks out; nothing is held in memory but the block aske
 of a channel have one order everywhere: files by name, then rows in the file's order.
 """
 
+# ruff: noqa: S608 - every name and value in a query is quoted, by _quoted() or _literal().
+
 from __future__ import annotations
 
 import glob
@@ -193,8 +195,6 @@ def count_common_rows(table: Table, other: Table, spill: Path) -> int:
         connection.execute(f"SET temp_directory = {_literal(str(spill))}")
         return _count(connection, f"SELECT count(*) FROM {tables} ON {same}")
 
-
-# ruff: noqa: S608 - every name and value in the queries is quoted by _quoted() or _literal().
 
 # --- DuckDB -------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ import pytest
 from container import evaluate, train
 from container.inference import Inference
 from mlsystem import archive, artifacts, reference, settings, tables
-from mlsystem.artifacts import Evaluation, GoldenRequests
+from mlsystem.artifacts import DataSchema, Evaluation, Feature, GoldenRequests
 from mlsystem.errors import ArtifactError, SettingsError
 from mlsystem.predictor import read_model
 
@@ -71,6 +71,7 @@ def test_a_good_model_passes_and_everything_is_written(job, problem, capsys) -> 
     names = ["parity", "leakage", "constant_model", "champion"]
     assert [check.name for check in result.checks] == names
     assert all(check.passed for check in result.checks)
+    assert result.checks[-1].detail == "not compared: no model serves yet"
     plots = {
         "binary": {"confusion_matrix.png", "roc_curve.png"},
         "multiclass": {"confusion_matrix.png"},
@@ -88,6 +89,29 @@ def test_the_confusion_matrix_counts_every_test_row(job, problem) -> None:
     counts = np.array(result.confusion_matrix.counts)
     assert counts.sum() == 150
     assert np.trace(counts) / 150 == pytest.approx(result.metrics["accuracy"])
+
+
+def test_many_labels_are_drawn_but_do_not_outgrow_the_workflows_state(
+    jobs, samples, prepared, tmp_path
+) -> None:
+    n_labels = 120
+    labels = tuple(f"a label with a name of some length {index}" for index in range(n_labels))
+    schema = DataSchema("multiclass", "tar'get", labels, (Feature("x", "number"),))
+    rows = type(prepared["binary"])(tmp_path / "data", schema)
+    artifacts.write(schema, rows.folder / "schema/schema.json")
+    for offset, split in enumerate(("train", "validation", "test")):
+        columns = {
+            "x": [label + 0.1 * offset for label in range(n_labels)],
+            "tar'get": [*range(n_labels)],
+        }
+        samples.write_split(rows.folder / split, schema, columns)
+    done = jobs.training(tmp_path / "train", rows, num_round="1")
+    train.main(done)
+    paths = jobs.evaluation(tmp_path / "job", rows, done)
+    result = _evaluate(paths)
+    assert result.confusion_matrix is None
+    assert result.plots == ("confusion_matrix.png",)
+    assert (paths.evaluation / "evaluation.json").stat().st_size < 262_144 / 2
 
 
 def test_a_regression_has_no_confusion_matrix(job) -> None:
@@ -122,11 +146,12 @@ def test_two_evaluations_write_the_same_bytes(jobs, prepared, trained, tmp_path)
 # --- a model that does not pass -----------------------------------------------------------------
 
 
-def test_a_threshold_that_is_not_reached(job) -> None:
+def test_a_threshold_that_is_not_reached(job, capsys) -> None:
     result = _evaluate(job(threshold=0.9999))
     assert not result.gate.passed
     (reason,) = result.gate.reasons
     assert reason.endswith("on 150 test rows is below the threshold 0.9999")
+    assert f"evaluate: because {reason}" in capsys.readouterr().out.splitlines()
 
 
 def test_a_constant_model_fails_the_gate_of_churn(jobs, samples, tmp_path) -> None:
@@ -256,7 +281,10 @@ def test_a_champion_is_not_asked_when_the_settings_say_so(job, trained, jobs) ->
     jobs.pack(trained["binary"].model, paths.champion_archive)
     result = _evaluate(paths)
     assert result.champion_metrics is None
-    assert "champion" not in {check.name for check in result.checks}
+    check = _check(result, "champion")
+    assert (check.passed, check.detail) == (
+        True, "not compared: evaluate/champion is false in project.yml"
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("content", [b"", b"no gzip"])

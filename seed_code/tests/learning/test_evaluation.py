@@ -184,10 +184,6 @@ def test_the_challenger_must_be_at_least_as_good(direction, ours, theirs, *, tol
     assert f"the champion's is {theirs:g} on the same rows" in check.detail
 
 
-def test_the_first_model_has_no_champion() -> None:
-    assert _against(None, {"m": 0.5}) == Check("champion", True, "no model serves yet")
-
-
 @pytest.mark.parametrize(
     "champion", [Champion(None, "truncated"), Champion({}), Champion({"n": 1})]
 )
