@@ -49,12 +49,19 @@ http {{
     reset_timedout_connection on;
     keepalive_requests 1000000;
 
+    # The workers share one socket.
     upstream workers {{
-        # The workers share one socket. It is listed twice because nginx asks each server once: the
-        # second time another worker answers, or the new one that takes the dead one's place.
-        server unix:{socket} max_fails=0;
         server unix:{socket} max_fails=0;
         keepalive 64;
+    }}
+
+    # When a worker dies, its requests are asked again over new connections: one that was kept may
+    # lead to the dead worker, a new one waits for the living or for the dead one's successor.
+    # Listed twice, because nginx asks each server once.
+    upstream again {{
+        server unix:{socket} max_fails=0;
+        server unix:{socket} max_fails=0;
+        keepalive 0;
     }}
 
     server {{
@@ -69,21 +76,33 @@ http {{
         proxy_set_header Content-Encoding $http_content_encoding;
         proxy_set_header Accept $http_accept;
         # A prediction changes nothing, so a POST may be sent again. Not after a timeout, though:
-        # what takes too long once would take it twice.
+        # what takes too long once would take as long again.
         proxy_next_upstream error invalid_header non_idempotent;
         proxy_read_timeout {answer_seconds}s;
+
+        recursive_error_pages on;
+        {error_pages}
+        error_page 502 = @again;
+        error_page 504 /problem/504;
 
         location / {{
             proxy_pass http://workers;
         }}
 
+        location @again {{
+            proxy_pass http://again;
+            error_page 502 /problem/502;
+            error_page 504 /problem/504;
+        }}
+
         location = /ping {{
-            proxy_pass http://workers;
+            proxy_pass http://again;
             # SageMaker waits 2 s. No answer means that the model is being loaded, or hangs. It asks
             # again and again until there is one: not worth a line each in the log.
             proxy_read_timeout 1s;
             error_log /dev/null;
-            error_page 502 504 = @problem_503;
+            {error_pages}
+            error_page 502 504 =503 /problem/503;
         }}
 
 {problems}
@@ -91,9 +110,13 @@ http {{
 }}
 """
 
+# 494 is nginx's own number for headers that are too large. 502 and 504 depend on the path.
+_ERROR_PAGES: Final = "error_page 494 =400 /problem/400; " + " ".join(
+    f"error_page {status} /problem/{status};" for status in (400, 405, 413, 414, 500, 503)
+)
+
 _PROBLEM: Final = """\
-        error_page {status} @problem_{status};
-        location @problem_{status} {{
+        location = /problem/{status} {{
             internal;
             default_type {media_type};
             return {status} '{body}';
@@ -135,6 +158,7 @@ def configuration(
         max_body_bytes=MAX_BODY_BYTES,
         answer_seconds=answer_seconds,
         drain_seconds=drain_seconds,
+        error_pages=_ERROR_PAGES,
         problems="\n".join(
             _PROBLEM.format(
                 status=status,

@@ -53,8 +53,6 @@ _ANSWER_SECONDS: Final = 60
 _WATCH_SECONDS: Final = 0.1
 
 _LARGEST_PORT: Final = 65_535
-# Unix limits the path of a socket to some 100 characters, and TMPDIR may be anything.
-_LONGEST_TEMPORARY_FOLDER: Final = 60
 _ONE_THREAD: Final = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
 )
@@ -128,10 +126,10 @@ def _check_free(address: _Address) -> None:
 @contextmanager
 def _private_folder() -> Iterator[tuple[Path, str | None]]:
     """Make a folder for sockets and temporary files; tell whom requests are handled by, if root."""
-    is_long = len(tempfile.gettempdir()) > _LONGEST_TEMPORARY_FOLDER
+    # Not TMPDIR: the path of a socket must be short, and `nobody` must get there.
     with tempfile.TemporaryDirectory(
         prefix="serve-",
-        dir="/tmp" if is_long else None,  # noqa: S108
+        dir="/tmp",
         ignore_cleanup_errors=True,
     ) as name:
         folder = Path(name)
