@@ -1,4 +1,4 @@
-r"""The training workflow of a project, as a CDK app that synthesizes a plain template.
+r"""Training workflow and dev endpoint of a project: a CDK app that synthesizes plain templates.
 
 ================== ===============================================================================
 module             holds
@@ -11,8 +11,10 @@ module             holds
 ``tasks``          a task with its retries and timeout
 ``failures``       how every failure ends in a named Fail state with a text for a person
 ``permissions``    the role of each actor, and no more
-``stack``          parameters, resources, outputs
-``app``            synthesis to a file
+``stack``          the workflow's template: resources, outputs
+``dev``            the dev endpoint's template: resources, outputs
+``parameters``     parameters of the templates
+``app``            synthesis to files
 ``files``          files that are whole or not there
 ``node``           finds the Node.js that the CDK needs
 ================== ===============================================================================

@@ -42,7 +42,8 @@ def _synth(options: argparse.Namespace) -> None:
     node.use()
     from infrastructure.app import synthesize  # noqa: PLC0415 - importing it starts Node.js
 
-    print(synthesize(options.output))
+    for path in synthesize(options.output):
+        print(path)
 
 
 def _settings(options: argparse.Namespace) -> None:
@@ -78,7 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     synth = commands.add_parser(
-        "synth", help="write workflow.json, the CloudFormation template", allow_abbrev=False
+        "synth",
+        help="write the CloudFormation templates workflow.json and dev.json",
+        allow_abbrev=False,
     )
     synth.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for it")
     synth.set_defaults(command=_synth)

@@ -1,4 +1,4 @@
-"""Synthesis: from the CDK's constructs to a plain template in a file."""
+"""Synthesis: from the CDK's constructs to plain templates in files."""
 
 from __future__ import annotations
 
@@ -9,33 +9,38 @@ from typing import Any
 
 from aws_cdk import App
 
+from infrastructure.dev import DevStack
 from infrastructure.files import write_whole
 from infrastructure.stack import TrainingStack
 
-__all__ = ["TEMPLATE_NAME", "app", "synthesize", "template"]
+__all__ = ["STACKS", "app", "synthesize", "templates"]
 
-TEMPLATE_NAME = "workflow.json"
-_STACK = "workflow"
+# Name of a stack, which is its template's file name too -> what is in it.
+STACKS = {"workflow": TrainingStack, "dev": DevStack}
 
 
-def synthesize(output: Path) -> Path:
-    """Write the template into the folder `output`; return its path."""
-    path = output / TEMPLATE_NAME
+def synthesize(output: Path) -> list[Path]:
+    """Write ``workflow.json`` and ``dev.json`` into the folder `output`; return their paths."""
     with tempfile.TemporaryDirectory() as folder:
-        document = template(app(Path(folder)))
-    # Without spaces it is short enough (51,200 bytes) to be deployed without a bucket.
-    write_whole(path, json.dumps(document, separators=(",", ":")) + "\n")
-    return path
+        documents = templates(app(Path(folder)))
+    paths = []
+    for name, document in documents.items():
+        path = output / f"{name}.json"
+        # Without spaces it is short enough (51,200 bytes) to be deployed without a bucket.
+        write_whole(path, json.dumps(document, separators=(",", ":")) + "\n")
+        paths.append(path)
+    return paths
 
 
 def app(scratch: Path) -> App:
     """Return the CDK app; `scratch` is a folder for the files that the CDK makes beside it."""
     made = App(analytics_reporting=False, outdir=str(scratch))
-    TrainingStack(made, _STACK)
+    for name, kind in STACKS.items():
+        kind(made, name)
     return made
 
 
-def template(made: App) -> dict[str, Any]:
-    """Return the CloudFormation template that `made` synthesizes to."""
-    found: dict[str, Any] = made.synth().get_stack_by_name(_STACK).template
-    return found
+def templates(made: App) -> dict[str, dict[str, Any]]:
+    """Return the CloudFormation templates that `made` synthesizes to, by the stack's name."""
+    assembly = made.synth()
+    return {name: assembly.get_stack_by_name(name).template for name in STACKS}

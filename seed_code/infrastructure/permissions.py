@@ -21,6 +21,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 __all__ = [
+    "PROJECT_TAG",
     "Project",
     "endpoint_role",
     "evaluate_role",
@@ -28,6 +29,9 @@ __all__ = [
     "train_role",
     "workflow_role",
 ]
+
+# What a role may reach follows from this tag, where it has a permissions boundary: the project's.
+PROJECT_TAG = "mlsystem-project"
 
 _RELEASES = "Any release's, within this project's bucket: releases are made after the role is"
 _NAMES = "Any release's, of this project: their names start with the project's and the stage's"
@@ -42,6 +46,13 @@ class Project:
     bucket: str
     key_arn: str
     repository: str
+    boundary_arn: str
+    """Permissions boundary of every role; may be what leaves the property out."""
+
+    @property
+    def role_path(self) -> str:
+        """Where the project's roles are; whoever deploys may touch no others."""
+        return f"/mlsystem/{self.name}/"
 
     @property
     def state_machine(self) -> str:
@@ -88,6 +99,7 @@ def prepare_role(scope: Construct, project: Project) -> iam.Role:
     """Return the role of PrepareData: reads data and settings, writes prepared data."""
     return _sagemaker_role(
         scope,
+        project,
         "PrepareRole",
         [
             *_read(project, "data/", "releases/*/settings/"),
@@ -103,6 +115,7 @@ def train_role(scope: Construct, project: Project) -> iam.Role:
     """Return the role of TrainModel: reads what it may learn from, never the test rows."""
     return _sagemaker_role(
         scope,
+        project,
         "TrainRole",
         [
             *_read(
@@ -123,6 +136,7 @@ def evaluate_role(scope: Construct, project: Project) -> iam.Role:
     """Return the role of EvaluateModel: reads data and models, writes its verdict."""
     return _sagemaker_role(
         scope,
+        project,
         "EvaluateRole",
         [
             *_read(project, "releases/*/settings/", "releases/*/data/", "releases/*/model/"),
@@ -134,11 +148,12 @@ def evaluate_role(scope: Construct, project: Project) -> iam.Role:
     )
 
 
-def endpoint_role(scope: Construct, project: Project) -> iam.Role:
-    """Return the role of the endpoint: reads models, and nothing else."""
-    group = _arn("logs", f"log-group:/aws/sagemaker/Endpoints/{project.name}")
+def endpoint_role(scope: Construct, project: Project, endpoint_name: str) -> iam.Role:
+    """Return the role of the endpoint of that name: reads models, and nothing else."""
+    group = _arn("logs", f"log-group:/aws/sagemaker/Endpoints/{endpoint_name}")
     return _sagemaker_role(
         scope,
+        project,
         "EndpointRole",
         [
             _Grant(["s3:GetObject"], project.objects("releases/*/model/*"), _RELEASES),
@@ -239,6 +254,7 @@ def workflow_role(scope: Construct, project: Project, passed: Sequence[iam.Role]
     machine = _arn("states", f"stateMachine:{project.state_machine}")
     return _role(
         scope,
+        project,
         "WorkflowRole",
         _trusted("states.amazonaws.com", machine),
         [
@@ -394,12 +410,19 @@ def _trusted(service: str, source_arn: str) -> iam.IPrincipal:
     )
 
 
-def _sagemaker_role(scope: Construct, name: str, grants: Sequence[_Grant]) -> iam.Role:
-    return _role(scope, name, _trusted("sagemaker.amazonaws.com", _arn("sagemaker", "*")), grants)
+def _sagemaker_role(
+    scope: Construct, project: Project, name: str, grants: Sequence[_Grant]
+) -> iam.Role:
+    principal = _trusted("sagemaker.amazonaws.com", _arn("sagemaker", "*"))
+    return _role(scope, project, name, principal, grants)
 
 
 def _role(
-    scope: Construct, name: str, principal: iam.IPrincipal, grants: Sequence[_Grant]
+    scope: Construct,
+    project: Project,
+    name: str,
+    principal: iam.IPrincipal,
+    grants: Sequence[_Grant],
 ) -> iam.Role:
     statements = [
         iam.PolicyStatement(
@@ -413,6 +436,10 @@ def _role(
         scope,
         name,
         assumed_by=principal,
+        path=project.role_path,
+        permissions_boundary=iam.ManagedPolicy.from_managed_policy_arn(
+            scope, f"{name}Boundary", project.boundary_arn
+        ),
         inline_policies={name: iam.PolicyDocument(statements=statements)},
     )
     for grant in grants:

@@ -1,4 +1,4 @@
-"""The template: its parameters, the roles, the state machine and its log."""
+"""The workflow's template: its parameters, the roles, the state machine and its log."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ import typing
 
 from aws_cdk import (
     CfnOutput,
-    CfnParameter,
     CfnResource,
     LegacyStackSynthesizer,
     RemovalPolicy,
     Stack,
+    Tags,
 )
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infrastructure import permissions
-from infrastructure.permissions import Project
+from infrastructure import parameters, permissions
+from infrastructure.permissions import PROJECT_TAG
 from infrastructure.workflow import RoleArns, training_workflow
-from infrastructure.workflow_input import PROJECT_NAME_LENGTH, PROJECT_NAME_PATTERN
 
 __all__ = ["TrainingStack"]
 
@@ -37,11 +36,12 @@ class TrainingStack(Stack):
             description="Training workflow: prepare, train, evaluate, register, deploy",
             synthesizer=LegacyStackSynthesizer(),
         )
-        project = self._project()
+        project = parameters.project(self)
+        Tags.of(self).add(PROJECT_TAG, project.name)
         prepare = permissions.prepare_role(self, project)
         train = permissions.train_role(self, project)
         evaluate = permissions.evaluate_role(self, project)
-        endpoint = permissions.endpoint_role(self, project)
+        endpoint = permissions.endpoint_role(self, project, project.name)
         workflow = permissions.workflow_role(self, project, [prepare, train, evaluate, endpoint])
         roles = RoleArns(prepare.role_arn, train.role_arn, evaluate.role_arn, endpoint.role_arn)
         log_group = logs.LogGroup(
@@ -75,48 +75,3 @@ class TrainingStack(Stack):
             value=machine.state_machine_arn,
             description="What to start an execution of, with the output of workflow-input",
         )
-
-    def _project(self) -> Project:
-        return Project(
-            name=self._parameter(
-                "ProjectName",
-                "Unique in account and region; begins the name of everything that is made.",
-                PROJECT_NAME_PATTERN,
-                "lower-case letters, digits and single hyphens, a letter first",
-                PROJECT_NAME_LENGTH,
-            ),
-            bucket=self._parameter(
-                "DataBucketName",
-                "Bucket of the project: data/ and releases/.",
-                "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
-                "the name of a bucket",
-                63,
-            ),
-            key_arn=self._parameter(
-                "KmsKeyArn",
-                "Key that encrypts the bucket, the jobs' volumes and the endpoint's.",
-                "arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[a-zA-Z0-9-]+",
-                "the ARN of a key (not of an alias)",
-                256,
-            ),
-            repository=self._parameter(
-                "RepositoryName",
-                "ECR repository of the container image, in this account and region.",
-                "[a-z0-9]+([._/-][a-z0-9]+)*",
-                "the name of an ECR repository",
-                256,
-            ),
-        )
-
-    def _parameter(
-        self, name: str, description: str, pattern: str, required: str, length: int
-    ) -> str:
-        value: str = CfnParameter(
-            self,
-            name,
-            description=description,
-            allowed_pattern=f"^{pattern}$",
-            constraint_description=f"{required}, at most {length} characters",
-            max_length=length,
-        ).value_as_string
-        return value

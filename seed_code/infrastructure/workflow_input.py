@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from mlsystem.errors import SettingsError, UserError
@@ -42,6 +43,7 @@ def workflow_input(
     *,
     champion_uri: str | None = None,
     champion_package: str | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return the input of the execution that makes the release `names`; JSON-serializable.
 
@@ -60,6 +62,9 @@ def workflow_input(
         comparison.
     champion_package
         ARN of the model package that `champion_uri` belongs to; recorded with the new one.
+    tags
+        Of everything that the execution makes, besides the release's own; by default the project's
+        name as Studio reads it.
 
     Raises
     ------
@@ -77,10 +82,7 @@ def workflow_input(
         "project": names.project,
         "release": names.release,
         "image": image_uri,
-        "tags": [
-            {"Key": "sagemaker:project-name", "Value": names.project},
-            {"Key": "mlsystem:release", "Value": names.release[:256]},
-        ],
+        "tags": _tags(names, tags),
         "prepare": _prepare(settings, names, bucket),
         "train": _train(settings, names, bucket),
         "evaluate": _evaluate(settings, names, bucket, champion),
@@ -90,6 +92,12 @@ def workflow_input(
         },
         "deploy": _deploy(settings, names),
     }
+
+
+def _tags(names: Names, tags: Mapping[str, str] | None) -> list[dict[str, str]]:
+    given = {"sagemaker:project-name": names.project} if tags is None else tags
+    every = {**given, "mlsystem:release": names.release[:256]}
+    return [{"Key": key, "Value": value} for key, value in every.items()]
 
 
 # --- stages -------------------------------------------------------------------------------------

@@ -26,6 +26,9 @@ LIMITS = {
 }
 
 _DIGEST_LENGTH = 8
+# `<project>-dev-<label>` fits into 63 characters for every project that can be deployed
+# (infrastructure.workflow_input.PROJECT_NAME_LENGTH).
+_LABEL_LENGTH = 13
 
 
 def bounded(name: str, limit: int) -> str:
@@ -98,6 +101,27 @@ class Names:
         """The endpoint that the workflow updates in place: the same for every release."""
         return bounded(self.project, LIMITS["endpoint"])
 
+    # Of the dev stage. CloudFormation puts them together from project and label
+    # (infrastructure.dev), because it cannot compute a digest.
+
+    @property
+    def label(self) -> str:
+        """The release in at most 13 characters, for names that CloudFormation makes."""
+        return bounded(self.release, _LABEL_LENGTH)
+
+    @property
+    def dev_model(self) -> str:
+        return f"{self.project}-dev-{self.label}"
+
+    @property
+    def dev_endpoint_config(self) -> str:
+        return f"{self.project}-dev-{self.label}"
+
+    @property
+    def dev_endpoint(self) -> str:
+        """The endpoint that a person reviews: the same for every release."""
+        return f"{self.project}-dev"
+
     @property
     def model_package_group(self) -> str:
         return bounded(self.project, LIMITS["model_package_group"])
@@ -150,3 +174,16 @@ class Names:
     @property
     def evaluation_key(self) -> str:
         return f"{self.evaluation_prefix}/evaluation.json"
+
+    @property
+    def golden_requests_key(self) -> str:
+        return f"{self.evaluation_prefix}/golden_requests.json"
+
+    @property
+    def inputs_key(self) -> str:
+        """What the release was made of: :class:`pipeline.changes.ReleaseInputs`."""
+        return f"{self.release_prefix}/settings/inputs.json"
+
+    @property
+    def test_report_key(self) -> str:
+        return f"{self.release_prefix}/tests/report.json"

@@ -294,6 +294,17 @@ class Evaluate(_Section):
 # --- deploy -------------------------------------------------------------------------------------
 
 
+class Dev(_Section):
+    """What the dev endpoint must reach before a person is asked to approve the release."""
+
+    latency_requests: int = Field(default=200, ge=100, le=10_000)
+    """How many requests, one after the other, the latency is measured with."""
+    latency_p50_ms: float = Field(default=100.0, gt=0)
+    """Half of the requests may take at most so long, milliseconds, from the test to the answer."""
+    latency_p99_ms: float = Field(default=500.0, gt=0)
+    """99 of 100 requests may take at most so long, milliseconds."""
+
+
 class Deploy(_Section):
     """What happens to a model that passed the gate."""
 
@@ -302,6 +313,7 @@ class Deploy(_Section):
     the registered package, for the pipeline's stages to deploy."""
     examples: tuple[str, ...] = ()
     """Rows to ask the new endpoint about, as CSV: the features in the file's order."""
+    dev: Dev = Dev()
 
 
 # --- instances ----------------------------------------------------------------------------------

@@ -22,18 +22,24 @@ from infrastructure.workflow_input import workflow_input
 from mlsystem import settings
 from mlsystem.names import Names
 
-PARAMETERS = {
+PARAMETERS: dict[str, Any] = {
     "ProjectName": "churn",
     "DataBucketName": "bucket",
     "KmsKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/5b1f3a52-0d5b-4e2c-9d7f-000000000000",
     "RepositoryName": "churn/image",
+    "PermissionsBoundaryArn": "arn:aws:iam::123456789012:policy/boundary",
+    "Release": "r-1",
+    "ImageUri": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/churn/image@sha256:" + 64 * "a",
+    "ModelArchiveUri": "s3://bucket/releases/r-1/model/job/output/model.tar.gz",
+    "InstanceType": "ml.m5.large",
+    "InstanceCount": 1,
     "AWS::Partition": "aws",
     "AWS::Region": "eu-west-1",
     "AWS::AccountId": "123456789012",
     "AWS::URLSuffix": "amazonaws.com",
 }
 PACKAGE_ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/churn/1"
-IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/churn/image@sha256:" + 64 * "a"
+IMAGE = PARAMETERS["ImageUri"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -49,17 +55,23 @@ def update_golden(pytestconfig: pytest.Config) -> bool:
 
 
 @pytest.fixture(scope="session")
-def template() -> dict[str, Any]:
-    """What ``python -m infrastructure synth`` writes."""
+def templates() -> dict[str, dict[str, Any]]:
+    """What ``python -m infrastructure synth`` writes, by the stack's name."""
     node.use()
     from infrastructure import app
 
     with tempfile.TemporaryDirectory() as folder:
-        return app.template(app.app(Path(folder)))
+        return app.templates(app.app(Path(folder)))
+
+
+@pytest.fixture(scope="session")
+def template(templates: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The workflow's template."""
+    return templates["workflow"]
 
 
 def resolve(value: Any, reference: Callable[[str], Any]) -> Any:
-    """Return `value` with CloudFormation's references and joins replaced."""
+    """Return `value` with CloudFormation's references and joins replaced; every condition holds."""
     if isinstance(value, list):
         return [resolve(item, reference) for item in value]
     if not isinstance(value, dict):
@@ -71,25 +83,39 @@ def resolve(value: Any, reference: Callable[[str], Any]) -> Any:
     if list(value) == ["Fn::Join"]:
         separator, parts = value["Fn::Join"]
         return separator.join(resolve(part, reference) for part in parts)
+    if list(value) == ["Fn::If"]:
+        return resolve(value["Fn::If"][1], reference)
     return {key: resolve(item, reference) for key, item in value.items()}
 
 
-def sample_value(name: str) -> str:
+def sample_value(name: str) -> Any:
     """Return what a parameter, or an attribute of a resource, is in the tests."""
     if name in PARAMETERS:
         return PARAMETERS[name]
     resource, _, attribute = name.partition(".")
+    if attribute.endswith("Name"):
+        return resource
     assert attribute in ("", "Arn"), name
     return f"arn:aws:iam::123456789012:role/{resource}"
 
 
-@pytest.fixture(scope="session")
-def resources(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Properties of the deployed resources; logical id without the CDK's digest -> properties."""
+def _deployed(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {
-        name[:-8]: resolve(resource.get("Properties", {}), sample_value)
+        re.sub("[0-9A-F]{8}$", "", name): resolve(resource.get("Properties", {}), sample_value)
         for name, resource in template["Resources"].items()
     }
+
+
+@pytest.fixture(scope="session")
+def resources(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Properties of the workflow's resources; logical id without the CDK's digest -> properties."""
+    return _deployed(template)
+
+
+@pytest.fixture(scope="session")
+def dev_resources(templates: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The same of the dev endpoint's."""
+    return _deployed(templates["dev"])
 
 
 def _definition(template: dict[str, Any], reference: Callable[[str], str]) -> dict[str, Any]:

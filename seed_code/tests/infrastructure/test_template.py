@@ -16,8 +16,9 @@ from infrastructure import node
 SEED_CODE = Path(__file__).parents[2]
 
 
-def test_cfn_lint_finds_nothing(template):
-    assert cfnlint.api.lint(json.dumps(template)) == []
+def test_cfn_lint_finds_nothing(templates):
+    for template in templates.values():
+        assert cfnlint.api.lint(json.dumps(template)) == []
 
 
 def test_cdk_nag_finds_nothing(tmp_path):
@@ -60,33 +61,35 @@ def test_a_star_needs_a_reason():
         _Grant(["s3:GetObject"], ["*"])
 
 
-def test_it_needs_nothing_but_itself(template):
-    text = json.dumps(template)
-    assert "BootstrapVersion" not in text
-    assert "cdk-bootstrap" not in text
-    assert "AWS::CDK::Metadata" not in text
-    assert "Rules" not in template
+def test_they_need_nothing_but_themselves(templates):
+    for template in templates.values():
+        text = json.dumps(template)
+        assert "BootstrapVersion" not in text
+        assert "cdk-bootstrap" not in text
+        assert "AWS::CDK::Metadata" not in text
+        assert "Rules" not in template
 
 
-def test_it_is_short_enough_to_be_deployed_without_a_bucket(tmp_path):
+def test_they_are_short_enough_to_be_deployed_without_a_bucket(tmp_path):
     output = tmp_path / "new" / "folder"
     done = subprocess.run(
         [sys.executable, "-m", "infrastructure", "synth", "--output", str(output)],
         cwd=SEED_CODE, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    written = Path(done.stdout.strip())
-    assert written == output / "workflow.json"
-    assert written.stat().st_size <= 51_200
-    assert [path.name for path in output.iterdir()] == ["workflow.json"]
+    written = [Path(line) for line in done.stdout.splitlines()]
+    assert written == [output / "workflow.json", output / "dev.json"]
+    assert sorted(output.iterdir()) == sorted(written)
+    assert max(path.stat().st_size for path in written) <= 51_200
     assert done.stderr == ""
 
 
-def test_parameters_say_what_they_accept(template):
-    for name, parameter in template["Parameters"].items():
-        assert parameter["Description"].endswith("."), name
-        assert parameter["ConstraintDescription"], name
-        assert parameter["MaxLength"], name
-        assert "Default" not in parameter, name
+def test_parameters_say_what_they_accept(templates):
+    for template in templates.values():
+        for name, parameter in template["Parameters"].items():
+            assert parameter["Description"].endswith("."), name
+            assert parameter["ConstraintDescription"], name
+            assert "MaxLength" in parameter or "MaxValue" in parameter, name
+            assert ("Default" in parameter) == (name == "PermissionsBoundaryArn"), name
 
 
 @pytest.mark.parametrize(
@@ -100,10 +103,30 @@ def test_parameters_say_what_they_accept(template):
             ["alias/key", "arn:aws:kms:eu-west-1:123456789012:alias/key"],
         ),
         ("RepositoryName", ["churn", "team/churn_1"], ["Churn", "/churn", "churn:tag", "a//b"]),
+        (
+            "PermissionsBoundaryArn",
+            ["no-permissions-boundary", "arn:aws:iam::123456789012:policy/path/name-1"],
+            ["", "none", "arn:aws:iam::123456789012:role/name"],
+        ),
+        ("Release", ["a", "5b1f-0a1b2c3d"], ["", "-a", "a-", "a_b"]),
+        (
+            "ImageUri",
+            [
+                "1.dkr.ecr.eu-west-1.amazonaws.com/a@sha256:" + 64 * "a",
+                "127.0.0.1:1/a@sha256:" + 64 * "a",
+            ],
+            ["a:latest", "a@sha256:a", "a"],
+        ),
+        (
+            "ModelArchiveUri",
+            ["s3://b/releases/r/model/job/output/model.tar.gz"],
+            ["s3://b/data/model.tar.gz", "https://b/releases/r/model/model.tar.gz"],
+        ),
+        ("InstanceType", ["ml.m5.large"], ["m5.large", "ml.m5"]),
     ],
 )
-def test_patterns_of_parameters(name, good, bad, template):
-    pattern = template["Parameters"][name]["AllowedPattern"]
+def test_patterns_of_parameters(name, good, bad, templates):
+    pattern = templates["dev"]["Parameters"][name]["AllowedPattern"]
     assert [value for value in good if not re.search(pattern, value)] == []
     assert [value for value in bad if re.search(pattern, value)] == []
 
@@ -114,7 +137,24 @@ def test_the_state_machine_is_watched_without_its_data(resources):
     assert machine["StateMachineName"] == "churn-training"
     assert machine["TracingConfiguration"] == {"Enabled": True}
     assert (logging["Level"], logging["IncludeExecutionData"]) == ("ALL", False)
-    assert resources["WorkflowLog"] == {
-        "LogGroupName": "/aws/vendedlogs/states/churn-training",
-        "RetentionInDays": 90,
-    }
+    log = resources["WorkflowLog"]
+    assert log["LogGroupName"] == "/aws/vendedlogs/states/churn-training"
+    assert log["RetentionInDays"] == 90
+
+
+def test_roles_are_the_projects_and_limited(resources, dev_resources):
+    roles = [it for name, it in [*resources.items(), *dev_resources.items()] if "Role" in name]
+    assert len(roles) == 6
+    for role in roles:
+        assert role["Path"] == "/mlsystem/churn/"
+        assert role["PermissionsBoundary"] == "arn:aws:iam::123456789012:policy/boundary"
+        assert role["Tags"] == [{"Key": "mlsystem-project", "Value": "churn"}]
+
+
+def test_a_role_needs_no_boundary(templates):
+    for template in templates.values():
+        (condition,) = template["Conditions"].values()
+        default = template["Parameters"]["PermissionsBoundaryArn"]["Default"]
+        assert condition == {
+            "Fn::Not": [{"Fn::Equals": [{"Ref": "PermissionsBoundaryArn"}, default]}]
+        }

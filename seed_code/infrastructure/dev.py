@@ -1,0 +1,131 @@
+"""The dev endpoint's template: a release's model, its endpoint configuration, the endpoint.
+
+Model and configuration cannot be changed, so each release has its own, named after it; the endpoint
+keeps its name and moves from one configuration to the next without losing a request. CloudFormation
+deletes the old ones afterwards, or, when the endpoint does not come into service, moves it back.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_cdk import CfnOutput, CfnParameter, LegacyStackSynthesizer, Stack, Tags
+from aws_cdk import aws_sagemaker as sagemaker
+from constructs import Construct
+
+from infrastructure import permissions
+from infrastructure.parameters import parameter, project
+from infrastructure.permissions import PROJECT_TAG, Project
+
+__all__ = ["DevStack"]
+
+_MOST_INSTANCES = 100
+
+
+class DevStack(Stack):
+    """The endpoint that a release is tested and reviewed on, given its image and archive."""
+
+    def __init__(self, scope: Construct, name: str) -> None:
+        super().__init__(
+            scope,
+            name,
+            description="Dev endpoint: a release's model, to be tested and reviewed",
+            synthesizer=LegacyStackSynthesizer(),
+        )
+        owner = project(self)
+        Tags.of(self).add(PROJECT_TAG, owner.name)
+        # As mlsystem.names.Names has them.
+        endpoint_name = f"{owner.name}-dev"
+        release_name = f"{endpoint_name}-{self._label()}"
+        role = permissions.endpoint_role(self, owner, endpoint_name)
+        model = self._model(release_name, role.role_arn)
+        config = self._config(release_name, model, owner)
+        endpoint = sagemaker.CfnEndpoint(
+            self,
+            "Endpoint",
+            endpoint_name=endpoint_name,
+            endpoint_config_name=config.attr_endpoint_config_name,
+        )
+        CfnOutput(
+            self,
+            "EndpointName",
+            value=endpoint.attr_endpoint_name,
+            description="What to send requests to",
+        )
+
+    def _model(self, name: str, role_arn: str) -> sagemaker.CfnModel:
+        container = sagemaker.CfnModel.ContainerDefinitionProperty(
+            image=parameter(
+                self,
+                "ImageUri",
+                "Image of the release, by digest.",
+                pattern="[a-zA-Z0-9][a-zA-Z0-9._/:-]*@sha256:[0-9a-f]{64}",
+                required="the URI of an image with its digest, ...@sha256:...",
+                length=255,
+            ),
+            model_data_url=parameter(
+                self,
+                "ModelArchiveUri",
+                "Archive that the release has trained.",
+                pattern="s3://[a-z0-9.-]+/releases/[^/]+/model/(.+/)?model\\.tar\\.gz",
+                required="s3://<bucket>/releases/<release>/model/.../model.tar.gz",
+                length=1024,
+            ),
+        )
+        return sagemaker.CfnModel(
+            self,
+            "Model",
+            model_name=name,
+            primary_container=container,
+            execution_role_arn=role_arn,
+            enable_network_isolation=True,
+        )
+
+    def _config(
+        self, name: str, model: sagemaker.CfnModel, owner: Project
+    ) -> sagemaker.CfnEndpointConfig:
+        variant = sagemaker.CfnEndpointConfig.ProductionVariantProperty(
+            variant_name="primary",
+            model_name=model.attr_model_name,
+            instance_type=parameter(
+                self,
+                "InstanceType",
+                "SageMaker instance type of the endpoint.",
+                pattern="ml\\.[a-z0-9-]+\\.[a-z0-9]+",
+                required="an instance type such as ml.m5.large",
+                length=64,
+            ),
+            initial_instance_count=_number(
+                self, "InstanceCount", "Machines of the endpoint.", _MOST_INSTANCES
+            ),
+            initial_variant_weight=1,
+        )
+        return sagemaker.CfnEndpointConfig(
+            self,
+            "EndpointConfig",
+            endpoint_config_name=name,
+            production_variants=[variant],
+            kms_key_id=owner.key_arn,
+        )
+
+    def _label(self) -> str:
+        return parameter(
+            self,
+            "Release",
+            "The release in short (label of mlsystem.names): ends the names of what is its own.",
+            pattern="[a-zA-Z0-9](-*[a-zA-Z0-9])*",
+            required="letters, digits and hyphens, no hyphen first or last",
+            length=13,
+        )
+
+
+def _number(scope: Construct, name: str, description: str, most: int) -> Any:
+    return CfnParameter(
+        scope,
+        name,
+        type="Number",
+        description=description,
+        min_value=1,
+        max_value=most,
+        constraint_description=f"a number from 1 to {most}",
+    ).value_as_number
