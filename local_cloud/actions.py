@@ -186,7 +186,13 @@ def _copied(parameters: Parameters) -> list[str]:
 _S3_BUCKET = {
     "CreateBucket": "CreateBucket",
     "DeleteBucket": "DeleteBucket",
+    "DeleteBucketCors": "PutBucketCORS",
+    "DeleteBucketEncryption": "PutEncryptionConfiguration",
+    "DeleteBucketLifecycle": "PutLifecycleConfiguration",
+    "DeleteBucketOwnershipControls": "PutBucketOwnershipControls",
     "DeleteBucketPolicy": "DeleteBucketPolicy",
+    "DeleteBucketTagging": "PutBucketTagging",
+    "DeletePublicAccessBlock": "PutBucketPublicAccessBlock",
     "GetBucketAcl": "GetBucketAcl",
     "GetBucketEncryption": "GetEncryptionConfiguration",
     "GetBucketLifecycleConfiguration": "GetLifecycleConfiguration",
@@ -201,8 +207,12 @@ _S3_BUCKET = {
     "ListObjectVersions": "ListBucketVersions",
     "ListObjects": "ListBucket",
     "ListObjectsV2": "ListBucket",
+    "PutBucketCors": "PutBucketCORS",
     "PutBucketEncryption": "PutEncryptionConfiguration",
     "PutBucketLifecycleConfiguration": "PutLifecycleConfiguration",
+    "PutBucketLogging": "PutBucketLogging",
+    "PutBucketNotificationConfiguration": "PutBucketNotification",
+    "PutBucketOwnershipControls": "PutBucketOwnershipControls",
     "PutBucketPolicy": "PutBucketPolicy",
     "PutBucketTagging": "PutBucketTagging",
     "PutBucketVersioning": "PutBucketVersioning",
@@ -302,9 +312,11 @@ _SAGEMAKER: Rules = {
             "CreateEndpoint": _all(_kind("Endpoint"), _kind("EndpointConfig")),
             "CreateModelPackage": _new_package,
             "DeleteModelPackage": _package,
+            "DeleteModelPackageGroupPolicy": _kind("ModelPackageGroup"),
             "DeleteTags": _named("", "ResourceArn"),
             "DescribeModelPackage": _package,
             "ListTags": _named("", "ResourceArn"),
+            "PutModelPackageGroupPolicy": _kind("ModelPackageGroup"),
             "UpdateEndpoint": _all(_kind("Endpoint"), _kind("EndpointConfig")),
             "UpdateEndpointWeightsAndCapacities": _kind("Endpoint"),
             "UpdateModelPackage": _package,
@@ -396,10 +408,13 @@ def _tags(parameters: Parameters) -> dict[str, str]:
     tags = parameters.get("Tags") or parameters.get("tags") or {}
     if isinstance(tags, Mapping):
         return {str(key): str(value) for key, value in tags.items()}
-    return {
-        str(tag.get("Key", tag.get("key"))): str(tag.get("Value", tag.get("value", "")))
-        for tag in tags
-    }
+    return {_of_tag(tag, "key"): _of_tag(tag, "value") for tag in tags}
+
+
+def _of_tag(tag: Mapping[str, Any], part: str) -> str:
+    """Key or value of a tag: ``Key``, ``key`` or, for a KMS key, ``TagKey``."""
+    names = (part.capitalize(), part, f"Tag{part.capitalize()}")
+    return next((str(tag[name]) for name in names if name in tag), "")
 
 
 def _tags_context(parameters: Parameters) -> dict[str, tuple[str, ...]]:
@@ -413,6 +428,7 @@ _TAGGING = {
     "cloudformation": "TagResource",
     "ecr": "TagResource",
     "iam": "TagRole",
+    "kms": "TagResource",
     "logs": "TagResource",
     "sagemaker": "AddTags",
     "ssm": "AddTagsToResource",
@@ -430,6 +446,7 @@ def _tagging(prefix: str, call: Call, found: list[Need]) -> list[Need]:
 #: Service -> who is given the role, and the parameters, at any depth, that carry one.
 _PASSING = {
     "cloudformation": ("cloudformation.amazonaws.com", {"RoleARN"}),
+    "events": ("events.amazonaws.com", {"RoleArn"}),
     "sagemaker": ("sagemaker.amazonaws.com", {"ExecutionRoleArn", "RoleArn", "ValidationRole"}),
     "stepfunctions": ("states.amazonaws.com", {"roleArn"}),
 }
@@ -455,6 +472,10 @@ def _parameters(parameters: Parameters) -> list[str]:
     return [f"parameter/{str(name).removeprefix('/')}" for name in names]
 
 
+def _tagged_parameter(parameters: Parameters) -> list[str]:
+    return [f"parameter/{str(parameters['ResourceId']).removeprefix('/')}"]
+
+
 def _repositories(parameters: Parameters) -> list[str]:
     return [f"repository/{name}" for name in parameters.get("repositoryNames") or ["*"]]
 
@@ -463,6 +484,8 @@ _machine = _named("", "stateMachineArn")
 _execution = _named("", "executionArn")
 _repository = _named("repository/", "repositoryName")
 _role = _named("role/", "RoleName")
+_policy = _named("", "PolicyArn")
+_tagged = _named("", "resourceArn")
 _stack = _named("stack/", "StackName")
 _key = _named("key/", "KeyId")
 
@@ -479,16 +502,26 @@ def _stack_resources(parameters: Parameters) -> list[str]:
     return [resource if resource.startswith("arn:") or resource == "*" else f"{resource}/*"]
 
 
+def _new_policy(parameters: Parameters) -> list[str]:
+    return [f"policy{parameters.get('Path') or '/'}{parameters['PolicyName']}"]
+
+
 _LOGS = _same(
     {
+        "AssociateKmsKey": _log_group,
         "CreateLogGroup": _log_group,
         "CreateLogStream": _log_group,
+        "DeleteLogGroup": _log_group,
+        "DeleteRetentionPolicy": _log_group,
         "DescribeLogGroups": _anything,
         "DescribeLogStreams": _log_group,
+        "DisassociateKmsKey": _log_group,
         "FilterLogEvents": _log_group,
         "GetLogEvents": _log_group,
         "PutLogEvents": _log_group,
         "PutRetentionPolicy": _log_group,
+        "TagResource": _tagged,
+        "UntagResource": _tagged,
     }
 )
 _STATES = _same(
@@ -502,6 +535,8 @@ _STATES = _same(
         "ListStateMachines": _anything,
         "StartExecution": _machine,
         "StopExecution": _execution,
+        "TagResource": _tagged,
+        "UntagResource": _tagged,
         "UpdateStateMachine": _machine,
     }
 )
@@ -511,6 +546,9 @@ _ECR = _same(
         "BatchGetImage": _repository,
         "CompleteLayerUpload": _repository,
         "CreateRepository": _repository,
+        "DeleteLifecyclePolicy": _repository,
+        "DeleteRepository": _repository,
+        "DeleteRepositoryPolicy": _repository,
         "DescribeImages": _repository,
         "DescribeRepositories": _repositories,
         "GetAuthorizationToken": _anything,
@@ -518,43 +556,76 @@ _ECR = _same(
         "InitiateLayerUpload": _repository,
         "ListImages": _repository,
         "PutImage": _repository,
+        "PutImageScanningConfiguration": _repository,
+        "PutImageTagMutability": _repository,
+        "PutLifecyclePolicy": _repository,
+        "SetRepositoryPolicy": _repository,
+        "TagResource": _tagged,
+        "UntagResource": _tagged,
         "UploadLayerPart": _repository,
     }
 )
+#: What an alias needs is checked on its key, whose policy must allow it in any case.
 _KMS = _same(
     {
+        "CreateAlias": _named("key/", "TargetKeyId"),
         "CreateGrant": _key,
+        "CreateKey": _anything,
         "Decrypt": _decrypting_key,
+        "DeleteAlias": _named("key/", "AliasName"),
         "DescribeKey": _key,
+        "DisableKey": _key,
+        "DisableKeyRotation": _key,
+        "EnableKey": _key,
+        "EnableKeyRotation": _key,
         "Encrypt": _key,
         "GenerateDataKey": _key,
         "GenerateDataKeyWithoutPlaintext": _key,
         "ListAliases": _anything,
         "ListKeys": _anything,
+        "PutKeyPolicy": _key,
+        "ScheduleKeyDeletion": _key,
+        "TagResource": _key,
+        "UntagResource": _key,
+        "UpdateAlias": _all(_named("key/", "AliasName"), _named("key/", "TargetKeyId")),
+        "UpdateKeyDescription": _key,
     }
 )
 _IAM = _same(
     {
         "AttachRolePolicy": _role,
+        "CreatePolicy": _new_policy,
+        "CreatePolicyVersion": _policy,
         "CreateRole": _role,
+        "DeletePolicy": _policy,
+        "DeletePolicyVersion": _policy,
         "DeleteRole": _role,
+        "DeleteRolePermissionsBoundary": _role,
         "DeleteRolePolicy": _role,
         "DetachRolePolicy": _role,
         "GetRole": _role,
         "GetRolePolicy": _role,
         "ListAttachedRolePolicies": _role,
+        "ListPolicyVersions": _policy,
         "ListRolePolicies": _role,
         "ListRoles": _anything,
+        "PutRolePermissionsBoundary": _role,
         "PutRolePolicy": _role,
+        "TagRole": _role,
+        "UntagRole": _role,
+        "UpdateAssumeRolePolicy": _role,
+        "UpdateRole": _role,
     }
 )
 _SSM = _same(
     {
+        "AddTagsToResource": _tagged_parameter,
         "DeleteParameter": _parameters,
         "GetParameter": _parameters,
         "GetParameters": _parameters,
         "GetParametersByPath": _parameters,
         "PutParameter": _parameters,
+        "RemoveTagsFromResource": _tagged_parameter,
     }
 )
 _CLOUDWATCH = _same(
@@ -568,12 +639,32 @@ _CLOUDWATCH = _same(
 )
 _CLOUDFORMATION = _same(
     {
-        "CreateStack": _stack_resources,
-        "DeleteStack": _stack_resources,
-        "DescribeStackEvents": _stack_resources,
-        "DescribeStackResources": _stack_resources,
-        "DescribeStacks": _stack_resources,
-        "UpdateStack": _stack_resources,
+        **dict.fromkeys(
+            (
+                "ContinueUpdateRollback",
+                "CreateChangeSet",
+                "CreateStack",
+                "DeleteChangeSet",
+                "DeleteStack",
+                "DescribeChangeSet",
+                "DescribeStackEvents",
+                "DescribeStackResource",
+                "DescribeStackResources",
+                "DescribeStacks",
+                "ExecuteChangeSet",
+                "GetTemplate",
+                "GetTemplateSummary",
+                "ListChangeSets",
+                "ListStackResources",
+                "UpdateStack",
+                "UpdateTerminationProtection",
+            ),
+            _stack_resources,
+        ),
+        "ListExports": _anything,
+        "ListImports": _anything,
+        "ListStacks": _anything,
+        "ValidateTemplate": _anything,
     }
 )
 _STS: Rules = {
@@ -581,9 +672,75 @@ _STS: Rules = {
     "GetCallerIdentity": [],  # needs no permission, and an explicit deny does not stop it
 }
 
+_repository_name = _named("", "repositoryName")
+_CODECOMMIT = {
+    **_same(
+        {
+            "CreateCommit": _repository_name,
+            "CreateRepository": _repository_name,
+            "DeleteRepository": _repository_name,
+            "GetBranch": _repository_name,
+            "GetCommit": _repository_name,
+            "GetFile": _repository_name,
+            "GetRepository": _repository_name,
+            "ListBranches": _repository_name,
+            "ListRepositories": _anything,
+            "ListTagsForResource": _named("", "resourceArn"),
+            "TagResource": _named("", "resourceArn"),
+            "UntagResource": _named("", "resourceArn"),
+            "UpdateDefaultBranch": _repository_name,
+            "UpdateRepositoryDescription": _repository_name,
+            "UpdateRepositoryEncryptionKey": _repository_name,
+            "UpdateRepositoryName": _all(_named("", "oldName"), _named("", "newName")),
+        }
+    ),
+}
+
+_rule = _named("rule/", "Rule", "Name")
+_EVENTS = _same(
+    {
+        "DeleteRule": _rule,
+        "DescribeRule": _rule,
+        "DisableRule": _rule,
+        "EnableRule": _rule,
+        "ListRules": _anything,
+        "ListTagsForResource": _named("", "ResourceARN"),
+        "ListTargetsByRule": _rule,
+        "PutEvents": _named("event-bus/default", "Bus"),
+        "PutRule": _rule,
+        "PutTargets": _rule,
+        "RemoveTargets": _rule,
+        "TagResource": _named("", "ResourceARN"),
+        "UntagResource": _named("", "ResourceARN"),
+    }
+)
+_topic = _named("", "TopicArn", "Name", "ResourceArn")
+_SNS = _same(
+    {
+        "CreateTopic": _topic,
+        "DeleteTopic": _topic,
+        "GetSubscriptionAttributes": _named("", "SubscriptionArn"),
+        "GetTopicAttributes": _topic,
+        "ListSubscriptions": _anything,
+        "ListSubscriptionsByTopic": _topic,
+        "ListTagsForResource": _topic,
+        "ListTopics": _anything,
+        "Publish": _topic,
+        "SetSubscriptionAttributes": _named("", "SubscriptionArn"),
+        "SetTopicAttributes": _topic,
+        "Subscribe": _topic,
+        "TagResource": _topic,
+        "Unsubscribe": _named("", "SubscriptionArn"),
+        "UntagResource": _topic,
+    }
+)
+
 _TABLES: dict[str, tuple[str, Rules]] = {
     "cloudformation": ("cloudformation", _CLOUDFORMATION),
     "cloudwatch": ("cloudwatch", _CLOUDWATCH),
+    "codecommit": ("codecommit", _CODECOMMIT),
+    "events": ("events", _EVENTS),
+    "sns": ("sns", _SNS),
     "ecr": ("ecr", _ECR),
     "iam": ("iam", _IAM),
     "kms": ("kms", _KMS),

@@ -1,0 +1,74 @@
+"""CloudFormation: an engine of our own, for moto's has no rollback and lacks a third of our types.
+
+=================== ==============================================================================
+module              holds
+=================== ==============================================================================
+``syntax``          a template's text as plain data
+``template``        sections, names and mentions of a template
+``parameters``      what parameters accept, and their values
+``intrinsics``      the functions
+``evaluation``      a template with its parameters: resources, properties, outputs
+``schema``          what AWS publishes about a resource type
+``validation``      whether everything can be made, before anything is
+``graph``           in which order
+``plan``            what an operation will do, as data
+``deployer``        who makes the calls
+``resources``       the types: their calls as data
+``stack``           what is known about a stack
+``change_set``      a plan that waits
+``engine``          carries out, and takes back
+``stacks``          the account's stacks: what may be done, and who does it
+``sources``         templates in S3
+``api``             requests and answers
+=================== ==============================================================================
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moto.cloudformation import urls
+
+from local_cloud.cloudformation.api import Api
+from local_cloud.cloudformation.resources.table import TYPES
+from local_cloud.cloudformation.stacks import Stacks
+from local_cloud.parity import Parity
+
+if TYPE_CHECKING:
+    from local_cloud.cloud import LocalCloud
+
+__all__ = ["PARITY", "install"]
+
+PARITY = [
+    Parity(
+        "CloudFormation",
+        "exact",
+        "Stacks: create, update in place, replace, delete, roll back, with events and reasons;"
+        " change sets; parameters, conditions, mappings, rules, intrinsic functions, exports;"
+        " nested stacks; deletion policies; termination protection. Resources are made by API calls"
+        " with the stack's role, or the caller's, so a permission that is missing fails the stack",
+    ),
+    Parity("CloudFormation", "exact", "Types: " + ", ".join(sorted(TYPES))),
+    Parity(
+        "CloudFormation",
+        "partial",
+        "Resources of a stack are made one after the other; tags aws:cloudformation:* are not set;"
+        " lists come in one page; a type is there when the local cloud has the API calls it takes;"
+        " properties are checked against the published schemas before anything is made",
+    ),
+    Parity(
+        "CloudFormation",
+        "refused",
+        "Other types and properties, named; transforms, macros, hooks, dynamic references, custom"
+        " resources, SSM and AWS-specific parameter types, stack sets, drift, imports, stack"
+        " policies, timeouts, notifications, snapshots, cancelling, updates without rollback",
+    ),
+]
+
+
+def install(cloud: LocalCloud) -> None:
+    """Put this engine where moto's was, until `cloud` stops."""
+    stacks = Stacks(cloud)
+    api = Api(cloud, stacks)
+    cloud.replace(urls, "url_paths", {"{0}/$": api.answer})
+    cloud.on_stop(stacks.stop)
