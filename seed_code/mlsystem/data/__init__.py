@@ -1,18 +1,21 @@
 """Data preparation: raw CSV or Parquet files in, split and typed Parquet files out.
 
-==================== ========================================================================
-:mod:`.files`        which files of a folder are data
-:mod:`.delimited`    CSV as Python reads it: delimiter, header, and what is wrong in which line
-:mod:`.source`       the raw files as one table of text
-:mod:`.columns`      what each column is: the rules of inference
-:mod:`.labels`       the labels of the target
-:mod:`.split`        which side a row falls on
-:mod:`.prepare`      the steps in order, and what they write
-:mod:`.engine`       DuckDB within a budget of memory
-==================== ========================================================================
+====================== =======================================================================
+:mod:`.files`          which files of a folder are data
+:mod:`.csv_source`     CSV files, parsed by the engine
+:mod:`.delimited`      CSV as Python reads it: delimiter, header, and what is wrong in which line
+:mod:`.parquet_source` Parquet files
+:mod:`.staging`        the files of either format as one table of text
+:mod:`.columns`        what each column is: the rules of inference
+:mod:`.labels`         the target
+:mod:`.split`          which side a row falls on
+:mod:`.prepare`        the steps in order, and what they write
+:mod:`.engine`         DuckDB within a budget of memory
+:mod:`.wording`        names and values in messages
+====================== =======================================================================
 
-The CSV is parsed once, into Parquet; every later step is a streaming pass over that, so the data
-may be larger than memory.
+The raw files are parsed once, into Parquet; every later step is a streaming pass over that, so the
+data may be larger than memory.
 """
 
 from mlsystem.data.prepare import prepare

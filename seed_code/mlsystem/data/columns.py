@@ -12,11 +12,11 @@ a value do not count.
 4. At least 90 % of the values read as dates (``2024-05-31``, ``2024-05-31 17:00``,
    ``31/05/2024``): ignored.
 5. At least 100 values of which more than 90 % are different: an identifier, ignored.
-6. Everything else, ``true`` and ``false`` too, is a `category`.
+6. Everything else, ``true`` and ``false`` too, is a `category`. Numbers in another notation
+   (``0,5``, ``1,000``, ``$5``, ``12 %``) are text to these rules; the report notes them.
 
-The target and the column of ``data/split`` are not features; a `group` or `time` column becomes one
-when ``data/types`` names it. Parquet columns follow the same rules as the text of their values.
-Infinity is an error.
+The target is not a feature. Neither is the column of ``data/split``, unless ``data/types`` names
+it. Parquet columns follow the same rules as the text of their values. Infinity is an error.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import ibis
-import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from mlsystem.data.engine import Engine
-from mlsystem.data.source import Staged, column_id
+from mlsystem.data.functions import strlen
+from mlsystem.data.staging import Staged, column_ids
+from mlsystem.data.wording import listed, shortened
 from mlsystem.errors import DataError
 from mlsystem.settings import Data, Settings
 
@@ -47,22 +47,41 @@ __all__ = [
 
 _MOSTLY = 0.9
 _ENOUGH_ROWS = 100
+# The estimate of different values is within a few percent: below this share there is no doubt.
+_SURELY_NOT_MOSTLY = 0.8
 _DATE = (
     r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})"
     r"([T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?\s*(Z|[A-Za-z]+|[+-]\d{2}(:?\d{2})?)?)?$"
 )
+_OTHER_NOTATION_NOTE = "numbers with a comma, a currency or a unit are taken for text"
+_OTHER_NOTATION = r"^[-+]?[$€£]?\s*\d{1,3}([., ]?\d{3})*([.,]\d+)?\s*[%€$£]?$"
 # The engine's time to plan a query grows faster than its number of expressions.
 _COLUMNS_PER_QUERY = 100
 
 
 @dataclass(frozen=True)
 class Column:
-    """A raw column; `id` is its name in the staged table, `reason` why it is ignored."""
+    """A raw column.
+
+    Parameters
+    ----------
+    id
+        Its name in the staged table.
+    name
+        Its name in the files.
+    kind
+        What it is.
+    reason
+        Why it is ignored.
+    note
+        What is unusual about it.
+    """
 
     id: str
     name: str
     kind: Literal["number", "category", "ignore"] = "category"
     reason: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,9 +92,9 @@ class Statistics:
     n_present: int
     n_numbers: int
     n_infinite: int
+    n_integers: int
     n_distinct: int
     """An estimate, good to a few percent; 0 and 1 are exact."""
-    n_integers: int
     least: float | None
     greatest: float | None
 
@@ -89,6 +108,11 @@ class Statistics:
         """Whether the values are numbers but for a few, which must be mistakes."""
         return self.n_numbers >= _MOSTLY * self.n_present
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether there is one value only."""
+        return self.n_distinct == 1
+
 
 # --- expressions --------------------------------------------------------------------------------
 
@@ -99,57 +123,51 @@ def number(text: ir.StringValue) -> ir.FloatingValue:
 
 
 def canonical(value: ir.Value) -> ir.StringValue:
-    """Return the text of a typed `value`, such that joined texts are equal only for equal values."""
+    """Return the text of a typed `value`; with ``;`` between, texts of different rows differ."""
     if isinstance(value, ir.StringValue):
         # The length keeps a separator inside a value from looking like the one between values.
-        text = _strlen(value).cast("string").concat(":", value)
+        text = strlen(value).cast("string").concat(":", value)
     else:
         text = value.cast("string")
     return text.coalesce("")
 
 
-@ibis.udf.scalar.builtin(name="strlen")
-def _strlen(text: str) -> dt.int64:  # type: ignore[empty-body, valid-type]
-    """Length in bytes, which costs less than in characters."""
-
-
 # --- statistics ---------------------------------------------------------------------------------
 
 
-def measure(staged: Staged, ids: Sequence[str], engine: Engine) -> dict[str, Statistics]:
-    """Return the statistics of the columns `ids`, in one pass over each."""
+def measure(staged: Staged, engine: Engine) -> dict[str, Statistics]:
+    """Return the statistics of each column, by its id."""
     return {
-        id: Statistics(staged.n_rows, **values)
-        for some in _batches(ids)
-        for id, values in _measure_some(staged.table, some, engine).items()
+        column: Statistics(staged.n_rows, **values)
+        for some in _batches(column_ids(staged.source.names))
+        for column, values in _measure(staged.table, some, engine).items()
     }
 
 
-def _measure_some(table: ir.Table, ids: Sequence[str], engine: Engine) -> dict[str, dict[str, Any]]:
-    metrics = {}
-    for id in ids:
-        text, value = table[id], table[id].try_cast("float64")
+def _measure(table: ir.Table, columns: Sequence[str], engine: Engine) -> dict[str, dict[str, Any]]:
+    metrics: dict[str, ir.Scalar] = {}
+    for column in columns:
+        text, value = table[column], table[column].try_cast("float64")
         metrics |= {
-            f"{id} n_present": text.count(),
-            f"{id} n_numbers": value.count(),
-            f"{id} n_infinite": value.isinf().sum().coalesce(0),
-            f"{id} n_distinct": text.approx_nunique(),
-            f"{id} n_integers": (value % 1 == 0).sum().coalesce(0),
-            f"{id} least": value.min(),
-            f"{id} greatest": value.max(),
+            f"{column} n_present": text.count(),
+            f"{column} n_numbers": value.count(),
+            f"{column} n_infinite": value.isinf().sum().coalesce(0),
+            f"{column} n_integers": (value % 1 == 0).sum().coalesce(0),
+            f"{column} n_distinct": text.approx_nunique(),
+            f"{column} least": value.min(),
+            f"{column} greatest": value.max(),
         }
-    (row,) = engine.rows(table.aggregate(**metrics))
-    values: dict[str, dict[str, Any]] = {id: {} for id in ids}
-    for key, value in row.items():
-        id, name = key.split()
-        values[id][name] = value
+    (measured,) = engine.rows(table.aggregate(**metrics))
+    values: dict[str, dict[str, Any]] = {column: {} for column in columns}
+    for metric, value in measured.items():
+        column, name = metric.split()
+        values[column][name] = value
     return values
 
 
-def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (
-        ids[start : start + _COLUMNS_PER_QUERY] for start in range(0, len(ids), _COLUMNS_PER_QUERY)
-    )
+def _batches(columns: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(columns), _COLUMNS_PER_QUERY):
+        yield columns[start : start + _COLUMNS_PER_QUERY]
 
 
 # --- the rules ----------------------------------------------------------------------------------
@@ -158,47 +176,58 @@ def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
 def classify(
     staged: Staged, statistics: Mapping[str, Statistics], settings: Settings, engine: Engine
 ) -> tuple[Column, ...]:
-    """Return what each raw column but the target is, in order; `statistics` by column id.
+    """Return what each column but the target is, in order.
+
+    Parameters
+    ----------
+    staged
+        The rows.
+    statistics
+        What :func:`measure` returned for them.
+    settings
+        Of the project.
+    engine
+        Which holds the rows.
 
     Raises
     ------
     DataError
-        A column has no value, a numeric one holds text or infinity, or no feature is left.
+        A column has no value, a numeric one holds text or infinity, or no column can be learned from.
     """
+    names = staged.source.names
     columns = tuple(
-        _classify(staged, Column(column_id(position), name), statistics, settings.data, engine)
-        for position, name in enumerate(staged.source.names)
+        _classify(staged, Column(column, name), statistics[column], settings.data, engine)
+        for column, name in zip(column_ids(names), names, strict=True)
         if name != settings.model.target
     )
-    if all(column.kind == "ignore" for column in columns):
-        reasons = ", ".join(f"{column.name} ({column.reason})" for column in columns[:5])
+    if not any(_varies(column, statistics[column.id]) for column in columns):
+        why = listed([f"{column.name}: {column.reason or column.note}" for column in columns])
         raise DataError(
-            "data", f"every column is ignored: {reasons}", "a feature at least",
-            "Name it in data/types in project.yml, as number or category",
+            "data", f"no column to learn from ({why})", "one at least",
+            "Name one in data/types in project.yml as number or category, or add columns",
         )  # fmt: skip
     return columns
 
 
+def _varies(column: Column, statistics: Statistics) -> bool:
+    return column.kind != "ignore" and not statistics.is_constant
+
+
 def _classify(
-    staged: Staged,
-    column: Column,
-    statistics: Mapping[str, Statistics],
-    data: Data,
-    engine: Engine,
+    staged: Staged, column: Column, statistics: Statistics, data: Data, engine: Engine
 ) -> Column:
     given = data.types.get(column.name)
     if given == "ignore":
         return replace(column, kind="ignore", reason="data/types says so")
     if given is None and column.name == data.split.column:
         return replace(column, kind="ignore", reason=f"splits the rows by {data.split.by}")
-    _require_values(column, statistics[column.id])
-    decided = (
-        replace(column, kind=given)
-        if given
-        else _infer(staged.table[column.id], column, statistics[column.id], engine)
-    )
+    _require_values(column, statistics)
+    text = staged.table[column.id]
+    decided = replace(column, kind=given) if given else _infer(text, column, statistics, engine)
     if decided.kind == "number":
-        require_numbers(staged, decided, statistics[column.id], engine)
+        require_numbers(staged, decided, statistics, engine)
+    if statistics.is_constant and decided.kind != "ignore":
+        return replace(decided, note="the same value in every row")
     return decided
 
 
@@ -207,12 +236,18 @@ def _infer(text: ir.StringValue, column: Column, statistics: Statistics, engine:
         if _counts_rows(text, statistics, engine):
             return replace(column, kind="ignore", reason="numbers the rows")
         return replace(column, kind="number")
-    if engine.value(text.re_search(_DATE).mean()) >= _MOSTLY:
+    if _is_mostly(text, _DATE, engine):
         return replace(column, kind="ignore", reason="dates")
+    note = _OTHER_NOTATION_NOTE if _is_mostly(text, _OTHER_NOTATION, engine) else ""
     if _identifies(text, statistics, engine):
-        reason = "an identifier: more than 90 % of its values are different"
+        reason = note or "an identifier: more than 90 % of its values are different"
         return replace(column, kind="ignore", reason=reason)
-    return column
+    return replace(column, note=note)
+
+
+def _is_mostly(text: ir.StringValue, pattern: str, engine: Engine) -> bool:
+    share: float = engine.value(text.re_search(pattern).mean())
+    return share >= _MOSTLY
 
 
 def _counts_rows(text: ir.StringValue, statistics: Statistics, engine: Engine) -> bool:
@@ -226,11 +261,10 @@ def _counts_rows(text: ir.StringValue, statistics: Statistics, engine: Engine) -
 
 
 def _identifies(text: ir.StringValue, statistics: Statistics, engine: Engine) -> bool:
-    if statistics.n_present < _ENOUGH_ROWS:
+    n_present = statistics.n_present
+    if n_present < _ENOUGH_ROWS or statistics.n_distinct < _SURELY_NOT_MOSTLY * n_present:
         return False
-    # The estimate settles the clear cases without the cost of counting.
-    is_possible = statistics.n_distinct > 0.8 * statistics.n_present
-    return is_possible and _n_distinct(text, engine) > _MOSTLY * statistics.n_present
+    return _n_distinct(text, engine) > _MOSTLY * n_present
 
 
 def _n_distinct(value: ir.Value, engine: Engine) -> int:
@@ -238,6 +272,9 @@ def _n_distinct(value: ir.Value, engine: Engine) -> int:
     distinct = value.name("value").as_table().drop_null().distinct()
     count: int = engine.value(distinct.count())
     return count
+
+
+# --- what is refused ----------------------------------------------------------------------------
 
 
 def _require_values(column: Column, statistics: Statistics) -> None:
@@ -252,28 +289,27 @@ def _require_values(column: Column, statistics: Statistics) -> None:
 def require_numbers(staged: Staged, column: Column, statistics: Statistics, engine: Engine) -> None:
     """Raise DataError at the first value of `column` that is not a finite number."""
     n_texts = statistics.n_present - statistics.n_numbers
-    if not n_texts and not statistics.n_infinite:
+    n_wrong = n_texts or statistics.n_infinite
+    if not n_wrong:
         return
-    text = staged.table[column.id]
-    value = text.try_cast("float64")
-    place, found = first_value(staged, text, value.isnull() if n_texts else value.isinf(), engine)
-    n_others = (n_texts or statistics.n_infinite) - 1
-    others = f" (and {n_others:,} more such values)" if n_others else ""
-    is_header = place.endswith(":1")  # the line of a header, in a file that shall have none
-    raise DataError(
-        f"{place}, column {column.name!r}", f"{found}{others}",
-        "a number" if n_texts else "a finite number",
-        "If the line is a header, set data/header: true in project.yml" if is_header else
-        "Correct it, or, if it means a missing value, add it to data/null_values in project.yml"
-        f"{f', or set data/types/{column.name}: category' if n_texts else ''}",
-    )  # fmt: skip
+    value = staged.table[column.id].try_cast("float64")
+    is_wrong = value.isnull() if n_texts else value.isinf()
+    where, found = first_value(staged, column, is_wrong, engine)
+    others = f" (and {n_wrong - 1:,} more such values)" if n_wrong > 1 else ""
+    fix = "Correct it, or, if it means a missing value, add it to data/null_values in project.yml"
+    if n_texts:
+        fix += f"; or set data/types/{column.name}: category"
+    if ":1," in where:  # the line of a header, in a file that shall have none
+        fix = "If the line is a header, set data/header: true in project.yml"
+    raise DataError(where, found + others, "a finite number", fix)
 
 
 def first_value(
-    staged: Staged, text: ir.StringValue, condition: ir.BooleanValue, engine: Engine
+    staged: Staged, column: Column, is_wrong: ir.BooleanValue, engine: Engine
 ) -> tuple[str, str]:
-    """Return place and shortened text of the first value that meets `condition`; one does."""
-    matching = staged.table.filter(text.notnull() & condition).select("row", value=text)
-    (first,) = engine.rows(matching.order_by("row").limit(1))
-    shown = repr(first["value"])
-    return staged.place(first["row"]), shown if len(shown) <= 80 else shown[:77] + "..."
+    """Return where the first wrong value of `column` is, and its text; there must be one."""
+    text = staged.table[column.id]
+    wrong = staged.table.filter(text.notnull() & is_wrong).select("row", value=text)
+    (first,) = engine.rows(wrong.order_by("row").limit(1))
+    where = f"{staged.place(first['row'])}, column {column.name!r}"
+    return where, shortened(repr(first["value"]))

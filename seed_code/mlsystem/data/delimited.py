@@ -11,13 +11,15 @@ import csv
 import gzip
 import io
 import itertools
+import typing
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from mlsystem.data.files import RawFile
+from mlsystem.data.wording import plural
 from mlsystem.errors import DataError
 
 __all__ = ["REWRITTEN", "Record", "first_record", "records", "rewrite", "sniff_delimiter"]
@@ -27,9 +29,7 @@ _SAMPLE = 100
 
 # DuckDB's options for a file that this module has written. It would take the first line end for
 # all of them, even one inside quotes.
-REWRITTEN = {"delim": ",", "new_line": "\\n"}
-
-_CHUNK_BYTES = 1 << 20
+REWRITTEN = {"header": False, "delim": ",", "new_line": "\\n"}
 
 
 class Record(NamedTuple):
@@ -52,7 +52,7 @@ def records(file: RawFile, delimiter: str) -> Iterator[Record]:
     """
     last_line = 0
     with _readable(file), _text(file) as lines:
-        reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
+        reader = _reader(lines, delimiter)
         while True:
             line = last_line + 1
             try:
@@ -66,11 +66,12 @@ def records(file: RawFile, delimiter: str) -> Iterator[Record]:
                     "Correct the line",
                 ) from error  # fmt: skip
             last_line = reader.line_num
-            if not any(value.strip() for value in values) and len(values) < 2:
-                continue
-            # No data set has a single column, so a single value is a quoted line (or an error).
-            inner = _split(values[0], delimiter) if len(values) == 1 else values
-            yield Record(line, last_line, inner, len(inner) > len(values))
+            if len(values) > 1:
+                yield Record(line, last_line, values, was_quoted=False)
+            elif values and values[0].strip():
+                # No data set has a single column: this is a quoted line, or an error.
+                inner = _split(values[0], delimiter)
+                yield Record(line, last_line, inner, was_quoted=len(inner) > 1)
 
 
 def first_record(file: RawFile, delimiter: str) -> Record:
@@ -105,11 +106,10 @@ def sniff_delimiter(file: RawFile) -> str:
 def _score(file: RawFile, delimiter: str) -> tuple[int, int]:
     """How many of the first records are as wide as the first one, and how wide; (0, 0) for 1."""
     widths = []
-    try:
+    # An error may only come of the wrong delimiter: reading with the right one will tell.
+    with suppress(DataError):
         for record in itertools.islice(records(file, delimiter), _SAMPLE):
-            widths.append(len(record.values))
-    except DataError:  # perhaps only the wrong delimiter; reading with the right one will tell
-        pass
+            widths.append(len(record.values))  # noqa: PERF401 - those before the error count
     if not widths or widths[0] == 1:
         return 0, 0
     return widths.count(widths[0]), widths[0]
@@ -154,7 +154,8 @@ def _fitting(record: Record, name: str, width: int) -> Sequence[str]:
         return values[:-1]  # a delimiter at the end of the line, which the engine accepts, too
     if len(values) != width:
         raise DataError(
-            f"{name}:{record.line}", f"{len(values):,} values", f"{width:,}, as in the first line",
+            f"{name}:{record.line}", plural(len(values), "value"),
+            f"{width:,}, as in the first line",
             "Correct the line; a value that holds the delimiter needs quotes",
         )  # fmt: skip
     return values
@@ -162,17 +163,22 @@ def _fitting(record: Record, name: str, width: int) -> Sequence[str]:
 
 def _split(line: str, delimiter: str) -> list[str]:
     try:
-        return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True, strict=True))
-    except (csv.Error, StopIteration):
+        return next(_reader([line], delimiter))
+    except csv.Error:
         return [line]
+
+
+def _reader(lines: Iterable[str], delimiter: str) -> Any:
+    return csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter != " ", strict=True)
 
 
 # --- bytes --------------------------------------------------------------------------------------
 
 
 def _binary(file: RawFile) -> IO[bytes]:
-    opened = gzip.open if file.name.lower().endswith(".gz") else open
-    return opened(file.path, "rb")  # type: ignore[operator, no-any-return]
+    if file.name.lower().endswith(".gz"):
+        return typing.cast("IO[bytes]", gzip.open(file.path, "rb"))
+    return file.path.open("rb")
 
 
 def _text(file: RawFile) -> io.TextIOWrapper:
@@ -191,32 +197,18 @@ def _readable(file: RawFile) -> Iterator[None]:
             file.name, f"damaged gzip ({error})", "a whole gzip file", "Upload it again"
         ) from error
     except OSError as error:
-        raise DataError(file.name, error.strerror or str(error), "a readable file") from error
+        raise DataError(file.name, str(error.strerror), "a readable file") from error
 
 
 def _require_utf8(file: RawFile) -> None:
     """Raise DataError with the line and the byte when `file` is not UTF-8."""
-    line, rest = 1, b""
     with _binary(file) as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            data = rest + chunk
+        for line, data in enumerate(stream, start=1):
             try:
                 data.decode()
-                rest = b""
             except UnicodeDecodeError as error:
-                # A character may be cut at the end of a chunk: it is judged with the next one.
-                if error.reason != "unexpected end of data":
-                    _refuse_byte(file, line, data, error)
-                rest = data[error.start :]
-            line += data[: len(data) - len(rest)].count(b"\n")
-    if rest:
-        _refuse_byte(file, line, rest, UnicodeDecodeError("utf-8", rest, 0, 1, "cut"))
-
-
-def _refuse_byte(file: RawFile, line: int, data: bytes, error: UnicodeDecodeError) -> None:
-    line += data[: error.start].count(b"\n")
-    byte = data[error.start]
-    raise DataError(
-        f"{file.name}:{line}", f"byte 0x{byte:02X}, which is not UTF-8", "UTF-8 text",
-        "Save it as UTF-8 (Excel: 'CSV UTF-8'; or: iconv -f latin1 -t utf-8)",
-    ) from error  # fmt: skip
+                raise DataError(
+                    f"{file.name}:{line}", f"byte 0x{data[error.start]:02X}, which is not UTF-8",
+                    "UTF-8 text",
+                    "Save it as UTF-8 (Excel: 'CSV UTF-8'; or: iconv -f latin1 -t utf-8)",
+                ) from error  # fmt: skip

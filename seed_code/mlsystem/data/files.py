@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from mlsystem.data.wording import listed
 from mlsystem.errors import DataError
 
 __all__ = ["Format", "RawFile", "RawFiles", "find"]
@@ -26,62 +27,61 @@ class RawFile:
 
 @dataclass(frozen=True)
 class RawFiles:
-    """The data files of a folder, sorted by name, and a note about each other file."""
+    """The data files of a folder, sorted by name, and a note when there are other files."""
 
     format: Format
     files: tuple[RawFile, ...]
     notes: tuple[str, ...]
 
 
-def find(folder: Path, format: Format | None) -> RawFiles:
+def find(folder: Path, wanted: Format | None) -> RawFiles:
     """Return the data files below `folder`; hidden files do not count.
 
     Parameters
     ----------
     folder
         Searched with all its subfolders.
-    format
-        What to look for; ``None`` to tell by the endings.
+    wanted
+        The format to look for; ``None`` to tell by the endings.
 
     Raises
     ------
     DataError
-        The folder cannot be read or has no data file, or both formats and `format` is ``None``,
-        or a data file is empty.
+        The folder cannot be read or has no data file, it has both formats and none is wanted, or a
+        data file is empty.
     """
     visible = _visible_files(folder)
     by_format = {
         known: tuple(file for file in visible if file.name.lower().endswith(_ENDINGS[known]))
         for known in get_args(Format)
     }
-    found = _choose(folder, by_format, format)
-    if not by_format[found]:
-        others = f"only {_listed(visible)}" if visible else "no file"
-        endings = " or ".join(_ENDINGS[format] if format else sum(_ENDINGS.values(), ()))
-        raise DataError(str(folder), others, f"files that end in {endings}", "Add the data")
-    for file in by_format[found]:
-        if file.path.stat().st_size == 0:
-            raise DataError(
-                file.name, "0 bytes", "a line of names and lines of values",
-                "Upload it again, or remove it",
-            )  # fmt: skip
-    ignored = tuple(file for file in visible if file not in by_format[found])
-    notes = (f"not data, ignored: {_listed(ignored)}",) if ignored else ()
-    return RawFiles(found, by_format[found], notes)
+    chosen = wanted or _only_format(folder, by_format)
+    files = by_format[chosen]
+    if not files:
+        endings = (
+            _ENDINGS[wanted] if wanted else [end for ends in _ENDINGS.values() for end in ends]
+        )
+        raise DataError(
+            str(folder), f"only {_names(visible)}" if visible else "no file",
+            f"files that end in {' or '.join(endings)}", "Add the data",
+        )  # fmt: skip
+    for file in files:
+        _require_content(file)
+    ignored = tuple(file for file in visible if file not in files)
+    return RawFiles(chosen, files, (f"not data: {_names(ignored)}",) if ignored else ())
 
 
 def _visible_files(folder: Path) -> tuple[RawFile, ...]:
     def refuse(error: OSError) -> None:
         raise DataError(
-            str(error.filename), error.strerror or str(error), "a readable folder of data files"
+            str(error.filename), str(error.strerror), "a readable folder of data files"
         ) from error
 
-    paths = [
-        Path(parent, name)
-        for parent, _, names in os.walk(folder.absolute(), onerror=refuse)
-        for name in names
-    ]
-    files = (RawFile(path.relative_to(folder.absolute()).as_posix(), path) for path in paths)
+    root = folder.absolute()
+    paths = (
+        Path(parent, name) for parent, _, names in os.walk(root, onerror=refuse) for name in names
+    )
+    files = (RawFile(path.relative_to(root).as_posix(), path) for path in paths)
     return tuple(sorted((file for file in files if not _is_hidden(file)), key=lambda f: f.name))
 
 
@@ -89,11 +89,7 @@ def _is_hidden(file: RawFile) -> bool:
     return any(part.startswith(".") for part in file.name.split("/"))
 
 
-def _choose(
-    folder: Path, by_format: dict[Format, tuple[RawFile, ...]], format: Format | None
-) -> Format:
-    if format:
-        return format
+def _only_format(folder: Path, by_format: dict[Format, tuple[RawFile, ...]]) -> Format:
     present = [known for known, files in by_format.items() if files]
     if len(present) > 1:
         both = " and ".join(by_format[known][0].name for known in present)
@@ -104,6 +100,14 @@ def _choose(
     return present[0] if present else "csv"
 
 
-def _listed(files: tuple[RawFile, ...]) -> str:
-    names = ", ".join(file.name for file in files[:5])
-    return names if len(files) <= 5 else f"{names} and {len(files) - 5} more"
+def _require_content(file: RawFile) -> None:
+    try:
+        size = file.path.stat().st_size
+    except OSError as error:
+        raise DataError(file.name, str(error.strerror), "a readable file") from error
+    if size == 0:
+        raise DataError(file.name, "0 bytes", "rows of data", "Upload it again, or remove it")
+
+
+def _names(files: tuple[RawFile, ...]) -> str:
+    return listed([file.name for file in files])

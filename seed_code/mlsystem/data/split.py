@@ -15,9 +15,17 @@ import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
-from mlsystem.data.columns import Column, Statistics, canonical, first_value, number
+from mlsystem.data.columns import (
+    Column,
+    Statistics,
+    canonical,
+    first_value,
+    number,
+    require_numbers,
+)
 from mlsystem.data.engine import Engine
-from mlsystem.data.source import Staged
+from mlsystem.data.functions import epoch_us, md5
+from mlsystem.data.staging import Staged
 from mlsystem.errors import DataError
 from mlsystem.settings import Split
 
@@ -26,16 +34,6 @@ __all__ = ["SIDES", "column_key", "row_key", "side"]
 SIDES = ("train", "validation", "test")
 
 _HASH_DIGITS = 32
-
-
-@ibis.udf.scalar.builtin
-def md5(text: str) -> str:  # type: ignore[empty-body]
-    """MD5 in hexadecimal; the engine's own hash changes between its versions."""
-
-
-@ibis.udf.scalar.builtin
-def epoch_us(time: dt.Timestamp(timezone="UTC")) -> dt.int64:  # type: ignore[empty-body, valid-type]
-    """Microseconds since 1970."""
 
 
 def row_key(features: ir.StringValue, split: Split) -> ir.StringValue:
@@ -51,19 +49,25 @@ def column_key(
     Raises
     ------
     DataError
-        A value in the column of times is neither a number nor a time.
+        The column has no value, or one in a column of times is neither a number nor a time.
     """
+    if not statistics.n_present:
+        raise DataError(
+            "project.yml data/split/column", f"{column.name!r}, which has no value",
+            f"a column of {split.by}s", "Split by another column, or by row",
+        )  # fmt: skip
     text = staged.table[column.id]
-    value = number(text) if statistics.is_number else text
     if split.by == "group":
-        return text.notnull().ifelse(row_key(canonical(value), split), ibis.null(str))
-    if statistics.is_number:
-        return value
+        group = canonical(number(text) if statistics.is_number else text)
+        return text.notnull().ifelse(row_key(group, split), ibis.null(str))
+    if statistics.is_mostly_number:
+        require_numbers(staged, column, statistics, engine)
+        return number(text)
     time = text.try_cast(dt.Timestamp(timezone="UTC"))
     if engine.value((text.notnull() & time.isnull()).any()):
-        place, found = first_value(staged, text, time.isnull(), engine)
+        where, found = first_value(staged, column, time.isnull(), engine)
         raise DataError(
-            f"{place}, column {column.name!r}", found,
+            where, found,
             "a number, a date (2024-05-31) or a time (2024-05-31T17:00:00Z) to sort by",
             "Write times as ISO 8601 does, or split by row",
         )  # fmt: skip
@@ -72,14 +76,13 @@ def column_key(
 
 def side(rows: ir.Table, key: str, split: Split, engine: Engine) -> ir.IntegerValue:
     """Return the index in `SIDES` of the side of each row, from its `key` column."""
-    shares = (split.train, split.train + split.validation)
+    train, both = split.train, split.train + split.validation
     if split.by == "time":
-        first, second = _newest(rows, key, shares, engine)
-        is_train, is_validation = rows[key] <= first, rows[key] <= second
+        newest_train, newest_validation = _newest(rows, key, (train, both), engine)
+        is_train, is_validation = rows[key] <= newest_train, rows[key] <= newest_validation
     else:
-        first, second = (_hash_at(share) for share in shares)
-        is_train, is_validation = rows[key] < first, rows[key] < second
-    return ibis.cases((is_train, 0), (is_validation, 1), else_=2).cast("int8")
+        is_train, is_validation = rows[key] < _hash_at(train), rows[key] < _hash_at(both)
+    return ibis.cases((is_train, 0), (is_validation, 1), else_=2)
 
 
 def _hash_at(share: float) -> str:
