@@ -1,0 +1,82 @@
+"""A role is bounded, has a project's path and tag, and serves one service of this account.
+
+Where a service documents the condition keys of the confused deputy they are required; where it does
+not (CloudFormation, CodePipeline, Service Catalog), they are checked if they are there.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cfn.evaluation import ACCOUNT, EXPORTS, Resource, Stack
+from cfn.requests import PROJECT_TAG
+from cfn.statements import as_list
+
+SOURCE = "https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html"
+
+_ROLE = """
+Resources:
+  Role:
+    Type: AWS::IAM::Role
+    Properties:
+      Path: /mlsystem/a-p-1/
+      PermissionsBoundary: {boundary}
+      Tags: [{{Key: mlsystem-project, Value: a-p-1}}]
+      AssumeRolePolicyDocument:
+        Statement:
+          - Effect: Allow
+            Principal: {{Service: codebuild.amazonaws.com}}
+            Action: sts:AssumeRole
+            Condition: {condition}
+"""
+_BOUNDARY = EXPORTS["mlsystem-permissions-boundary"]
+_CONDITION = '{StringEquals: {aws:SourceAccount: "%s"}, ArnEquals: {aws:SourceArn: a}}'
+GOOD = _ROLE.format(boundary=_BOUNDARY, condition=_CONDITION % ACCOUNT)
+BAD = _ROLE.format(boundary=_BOUNDARY, condition="{}")
+
+_UNDOCUMENTED = {
+    "cloudformation.amazonaws.com",
+    "codepipeline.amazonaws.com",
+    "servicecatalog.amazonaws.com",
+}
+#: It creates the roles that are bounded; the organization's administrators say what it may.
+_UNBOUNDED = {"LaunchRole"}
+
+
+def check(stack: Stack) -> Iterator[str]:
+    """Yield what a role lacks."""
+    for role in stack.of_type("AWS::IAM::Role"):
+        if "RoleName" in role.properties:
+            yield f"{role.logical_id}: RoleName; roles are global, so CloudFormation names them"
+        if role.logical_id not in _UNBOUNDED:
+            yield from _bounded(role)
+        for statement in role.properties["AssumeRolePolicyDocument"]["Statement"]:
+            yield from _trust(role, statement)
+
+
+def _bounded(role: Resource) -> Iterator[str]:
+    if role.properties.get("PermissionsBoundary") != _BOUNDARY:
+        yield f"{role.logical_id}: no permissions boundary; the organization's is required"
+    tags = {tag["Key"]: tag["Value"] for tag in role.properties.get("Tags", [])}
+    project = tags.get(PROJECT_TAG)
+    if project is None:
+        yield f"{role.logical_id}: no tag {PROJECT_TAG}; the boundary goes by it"
+    elif role.properties.get("Path") != f"/mlsystem/{project}/":
+        yield f"{role.logical_id}: path {role.properties.get('Path')}; /mlsystem/{project}/"
+
+
+def _trust(role: Resource, statement: Mapping[str, Any]) -> Iterator[str]:
+    services = set(as_list(statement["Principal"].get("Service", [])))
+    if set(statement["Principal"]) != {"Service"} or not services:
+        yield f"{role.logical_id}: trusts {statement['Principal']}; services alone may be trusted"
+    conditions = statement.get("Condition", {})
+    if services <= _UNDOCUMENTED:
+        if conditions != {"StringEqualsIfExists": {"aws:SourceAccount": ACCOUNT}}:
+            yield f"{role.logical_id}: {conditions}; the account, if it is said, is required"
+        return
+    if len(services) != 1:
+        yield f"{role.logical_id}: trusts {sorted(services)}; one role for each actor"
+    if conditions.get("StringEquals", {}).get("aws:SourceAccount") != ACCOUNT:
+        yield f"{role.logical_id}: no aws:SourceAccount; it is required"
+    arns = [*conditions.get("ArnEquals", {}), *conditions.get("ArnLike", {})]
+    if "aws:SourceArn" not in arns:
+        yield f"{role.logical_id}: no aws:SourceArn; it is required"

@@ -1,0 +1,155 @@
+"""No name reaches its service's limit, whatever is filled in; no two projects share one."""
+
+import json
+import re
+
+import pytest
+from cfn.evaluation import NAMES, evaluate, load
+from hypothesis import given
+from hypothesis import strategies as st
+
+DOCUMENT = load("pipeline.yml")
+
+#: Type -> longest name and its pattern, from each service's API reference.
+LIMITS = {
+    "AWS::CodeBuild::Project": (150, r"[A-Za-z0-9][A-Za-z0-9\-_]{1,149}"),
+    "AWS::CodeCommit::Repository": (100, r"[\w.-]+"),
+    "AWS::CodePipeline::Pipeline": (100, r"[A-Za-z0-9.@\-_]+"),
+    "AWS::ECR::Repository": (256, r"[a-z0-9]+([._/-][a-z0-9]+)*"),
+    "AWS::Events::Rule": (64, r"[.\-_A-Za-z0-9]+"),
+    "AWS::KMS::Alias": (256, r"alias/[a-zA-Z0-9/_-]+"),
+    "AWS::Logs::LogGroup": (512, r"[.\-_/#A-Za-z0-9]+"),
+    "AWS::S3::Bucket": (63, r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]"),
+    "AWS::SNS::Topic": (256, r"[A-Za-z0-9_-]+"),
+    "AWS::SageMaker::ModelPackageGroup": (63, r"[a-zA-Z0-9](-*[a-zA-Z0-9])*"),
+}
+#: CodePipeline appends "-" and an id of 36 characters to the prefix of an execution's name.
+EXECUTION = 80 - 37
+STACK = 128
+CUSTOM_DATA = 1000
+ENVIRONMENT_VARIABLES = 1000
+
+
+def allowed(parameter):
+    """Return texts that the form accepts for a parameter, the longest among them."""
+    rule = DOCUMENT["Parameters"][parameter]
+    longest = rule["MaxLength"]
+    texts = st.from_regex(re.compile(rule["AllowedPattern"], re.ASCII), fullmatch=True)
+    return texts.filter(lambda text: len(text) <= longest)
+
+
+def longest(parameter):
+    """Return a text as long as the form accepts."""
+    rule = DOCUMENT["Parameters"][parameter]
+    start = {"SageMakerProjectId": "p-", "ModelName": "a-b-"}.get(parameter, "a")
+    text = start + "z" * (rule["MaxLength"] - len(start))
+    assert re.fullmatch(rule["AllowedPattern"], text)
+    return text
+
+
+PARAMETERS = ("ModelName", "SageMakerProjectId", "SageMakerProjectName")
+EXAMPLES = st.fixed_dictionaries(
+    {name: st.one_of(st.just(longest(name)), allowed(name)) for name in PARAMETERS}
+)
+
+
+def every_name(stack):
+    for resource in stack.resources.values():
+        if NAMES.get(resource.type) in resource.properties:
+            yield resource
+
+
+@given(EXAMPLES)
+def test_every_name_is_one_that_its_service_takes(parameters):
+    stack = evaluate(DOCUMENT, {**parameters, "NetworkEgress": "nat"})
+    for resource in every_name(stack):
+        limit, pattern = LIMITS[resource.type]
+        assert len(resource.name) <= limit, resource.name
+        assert re.fullmatch(pattern, resource.name), resource.name
+        assert "--" not in resource.name, resource.name
+
+
+@given(EXAMPLES)
+def test_every_name_begins_with_the_projects_key_and_looks_like_a_projects(parameters):
+    stack = evaluate(DOCUMENT, parameters)
+    key = f"{parameters['ModelName']}-{parameters['SageMakerProjectId']}"
+    for resource in every_name(stack):
+        name = resource.name.rsplit("/", 1)[-1]
+        assert name == key or name.startswith(f"{key}-"), resource.name
+        assert re.search(r".-p-.", name), "the launch role would not know it"
+
+
+@given(EXAMPLES)
+def test_what_the_pipeline_names_fits_too(parameters):
+    for action in actions(evaluate(DOCUMENT, parameters)):
+        configuration = action["Configuration"]
+        assert len(configuration.get("StackName", "")) <= STACK
+        assert len(configuration.get("ExecutionNamePrefix", "")) <= EXECUTION
+        assert len(configuration.get("CustomData", "")) <= CUSTOM_DATA - 300  # what variables add
+        assert len(configuration.get("EnvironmentVariables", "")) <= ENVIRONMENT_VARIABLES
+
+
+def actions(stack):
+    for stage in stack.resources["Pipeline"].properties["Stages"]:
+        yield from stage["Actions"]
+
+
+@given(EXAMPLES, EXAMPLES)
+def test_two_projects_share_no_name(one, other):
+    if one["SageMakerProjectId"] == other["SageMakerProjectId"]:
+        return
+    ours, theirs = (evaluate(DOCUMENT, {**parameters}) for parameters in (one, other))
+    assert not {r.name for r in every_name(ours)} & {r.name for r in every_name(theirs)}
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("ModelName", ""), ("ModelName", "Churn"), ("ModelName", "churn-"), ("ModelName", "1a"),
+        ("ModelName", "a--b"), ("ModelName", "a_b"),
+        ("SageMakerProjectId", "8up2y4ihhnzd"), ("SageMakerProjectId", "p-"),
+        ("SageMakerProjectName", "-a"), ("SageMakerProjectName", "a-"),
+        ("VpcCidr", "10.0.0.0/8"), ("VpcCidr", "8.8.8.0/20"), ("VpcCidr", "10.0.256.0/20"),
+        ("VpcCidr", "172.32.0.0/16"), ("VpcCidr", "10.0.0.0/24"),
+        ("RetrainSchedule", "monthly"), ("RetrainSchedule", "rate(0 days)"),
+        ("NotificationEmail", "a@b"), ("NotificationEmail", ""), ("NotificationEmail", "a b@c.de"),
+        ("ConnectionArn", "arn:aws:codeconnections:eu-west-1:1:connection/x"),
+        ("RepositoryId", "repository"), ("Branch", "-a"), ("Branch", "a..b"), ("Branch", "a/"),
+    ],
+)  # fmt: skip
+def test_the_form_refuses(parameter, value):
+    assert not re.fullmatch(DOCUMENT["Parameters"][parameter]["AllowedPattern"], value)
+
+
+ID = "7d2469ff-514a-4e4f-9003-5ca4a43cdc41"
+GOV = "us-gov-west-1:123456789012"
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("ModelName", "a"), ("ModelName", "churn-2"), ("SageMakerProjectId", "p-8up2y4ihhnzd"),
+        ("SageMakerProjectName", "churn-1"), ("VpcCidr", "192.168.0.0/16"),
+        ("VpcCidr", "172.31.16.0/20"), ("VpcCidr", "10.255.0.0/22"),
+        ("RetrainSchedule", "none"), ("RetrainSchedule", "rate(1 day)"),
+        ("RetrainSchedule", "cron(0 12 1 * ? *)"), ("NotificationEmail", "a.b+c@d-e.co.uk"),
+        ("ConnectionArn", f"arn:aws:codestar-connections:eu-west-1:123456789012:connection/{ID}"),
+        ("ConnectionArn", f"arn:aws-us-gov:codeconnections:{GOV}:connection/{ID}"),
+        ("RepositoryId", "group/subgroup/repository"), ("Branch", "release/2.0"),
+    ],
+)  # fmt: skip
+def test_the_form_takes(parameter, value):
+    assert re.fullmatch(DOCUMENT["Parameters"][parameter]["AllowedPattern"], value)
+
+
+def test_every_default_is_one_that_the_form_takes():
+    for name, rule in DOCUMENT["Parameters"].items():
+        if rule["Type"] == "String":
+            assert re.fullmatch(rule["AllowedPattern"], rule["Default"]), name
+
+
+def test_the_lifecycle_of_images_is_json():
+    stack = evaluate(DOCUMENT)
+    for registry in stack.of_type("AWS::ECR::Repository"):
+        rules = json.loads(registry.properties["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
+        assert [rule["rulePriority"] for rule in rules] == [1, 2]
