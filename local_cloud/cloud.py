@@ -39,6 +39,8 @@ SERVICES = (
     "local_cloud.images",
     "local_cloud.sagemaker",
     "local_cloud.stepfunctions",
+    "local_cloud.events",
+    "local_cloud.codecommit",
 )
 
 
@@ -74,6 +76,7 @@ class LocalCloud:
         self.logs = Logs(self.root / "logs", lambda: self.client("logs"))
         self.processes: Processes
         self.account: Account
+        self.gateway: Gateway
         self._port = port
         self._clients: dict[str, Any] = {}
         self._client_lock = threading.Lock()
@@ -105,8 +108,8 @@ class LocalCloud:
         self._silence(logging.getLogger("moto"))
         self.account = Account(self.region, self.account_id)
         moto = DomainDispatcherApplication(create_backend_app)
-        gateway = Gateway(moto, self.account, self.root / "logs" / "local_cloud.log")
-        server = Server(gateway, self._port)
+        self.gateway = Gateway(moto, self.account, self.root / "logs" / "local_cloud.log")
+        server = Server(self.gateway, self._port)
         self.on_stop(server.stop)
         self.endpoint_url = server.url
         self._redirect_this_process(server.port)

@@ -90,6 +90,11 @@ class Gateway:
         self._application = application
         self._account = account
         self._log = log
+        self._doors: dict[str, WSGIApplication] = {}
+
+    def open(self, prefix: str, application: WSGIApplication) -> None:
+        """Let `application` answer what is asked below a path; it must ask who is there itself."""
+        self._doors[prefix] = application
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """The answer to one request; never an exception."""
@@ -97,14 +102,20 @@ class Gateway:
         request = _request(environ, body)
         signature = read_signature(request)
         try:
-            self._admit(request, signature)
             environ["wsgi.input"] = BytesIO(body)
+            if signature is None and (door := self._door(environ["PATH_INFO"])):
+                return door(environ, start_response)
+            self._admit(request, signature)
             return self._application(environ, start_response)
         except _AnswerError as error:
             return _answer(request, signature, error, start_response)
         except Exception as error:
             self._note(error)
             return _answer(request, signature, _internal(error), start_response)
+
+    def _door(self, path: str) -> WSGIApplication | None:
+        found = (door for prefix, door in self._doors.items() if path.startswith(prefix))
+        return next(found, None)
 
     def _admit(self, request: Request, signature: Signature | None) -> None:
         if signature is None:

@@ -41,7 +41,7 @@ PARITY = [
         "Encryption with KMS is checked by permission, the files are not encrypted; lifecycle rules"
         " are kept and never expire anything",
     ),
-    Parity("S3", "refused", "Event notifications, replication"),
+    Parity("S3", "refused", "Notifications other than to EventBridge, replication"),
 ]
 
 #: Longest part of a path that common file systems take is 255 bytes; escapes need room.

@@ -14,6 +14,9 @@ __all__ = ["PARITY", "REFUSED", "SERVICES"]
 #: Signing name of a request -> names of the services, as boto3 calls them, that share it.
 SERVICES: dict[str, tuple[str, ...]] = {
     "cloudformation": ("cloudformation",),
+    "codecommit": ("codecommit",),
+    "events": ("events",),
+    "sns": ("sns",),
     "ecr": ("ecr",),
     "iam": ("iam",),
     "kms": ("kms",),
@@ -29,12 +32,24 @@ SERVICES: dict[str, tuple[str, ...]] = {
 _NO_ALARMS = "no alarm fires here yet"
 _NO_KEYS = "the administrator and roles are the only identities here"
 
+_ONE_BUS = "the default bus is the only one, and an event is delivered at once"
+
 #: Operation, as boto3 names service and operation -> why it is refused.
 REFUSED: dict[tuple[str, str], str] = {
     ("cloudwatch", "PutAnomalyDetector"): _NO_ALARMS,
     ("cloudwatch", "PutCompositeAlarm"): _NO_ALARMS,
     ("cloudwatch", "PutMetricAlarm"): _NO_ALARMS,
     ("cloudwatch", "PutMetricStream"): "no metric leaves the machine",
+    ("events", "ActivateEventSource"): _ONE_BUS,
+    ("events", "CreateApiDestination"): _ONE_BUS,
+    ("events", "CreateArchive"): _ONE_BUS,
+    ("events", "CreateConnection"): _ONE_BUS,
+    ("events", "CreateEndpoint"): _ONE_BUS,
+    ("events", "CreateEventBus"): _ONE_BUS,
+    ("events", "CreatePartnerEventSource"): _ONE_BUS,
+    ("events", "PutPartnerEvents"): _ONE_BUS,
+    ("events", "PutPermission"): _ONE_BUS,
+    ("events", "StartReplay"): _ONE_BUS,
     ("iam", "CreateAccessKey"): _NO_KEYS,
     ("iam", "CreateLoginProfile"): _NO_KEYS,
     ("iam", "CreateUser"): _NO_KEYS,
@@ -42,8 +57,9 @@ REFUSED: dict[tuple[str, str], str] = {
     ("logs", "PutMetricFilter"): "no metric is made from log lines",
     ("logs", "PutSubscriptionFilter"): "no log line is delivered elsewhere",
     ("logs", "StartQuery"): "Logs Insights is not here",
-    ("s3", "PutBucketNotificationConfiguration"): "no event is sent for an object",
     ("s3", "PutBucketReplication"): "no object is copied elsewhere",
+    ("sns", "CreatePlatformApplication"): "no message leaves the machine",
+    ("sns", "CreatePlatformEndpoint"): "no message leaves the machine",
     ("ssm", "SendCommand"): "there is no managed node",
     ("ssm", "StartAutomationExecution"): "there is no automation",
     ("sts", "AssumeRoleWithSAML"): _NO_KEYS,

@@ -1,0 +1,167 @@
+"""What a rule starts: pipelines and state machines with the target's role, topics by their policy.
+
+Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-targets.html
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from moto.sns.models import sns_backends
+
+from local_cloud.errors import UnsupportedError
+from local_cloud.policies import Policies, Request, decide
+
+if TYPE_CHECKING:
+    from local_cloud.cloud import LocalCloud
+
+__all__ = ["TargetError", "check", "fire"]
+
+_PRINCIPAL = "events.amazonaws.com"
+_SERVICES = ("codepipeline", "states", "sns")
+_WITH_ROLE = ("codepipeline", "states")
+_MEMBERS = {"Id", "Arn", "RoleArn", "Input", "InputPath", "InputTransformer"}
+_PLACE = re.compile(r"<([\w.-]+)>")
+
+Target = Mapping[str, Any]
+
+
+class TargetError(Exception):
+    """A target cannot be reached, with the reason."""
+
+
+def check(target: Target) -> str | None:
+    """What EventBridge says against a target; ``None`` when it takes it.
+
+    Raises
+    ------
+    UnsupportedError
+        For a target, or a setting of one, that is not here.
+    """
+    service = _service(target)
+    if service not in _SERVICES:
+        raise UnsupportedError(
+            "events:PutTargets",
+            f"target {target['Arn']}",
+            f"a target of {', '.join(_SERVICES)} is supported",
+        )
+    for name in sorted(set(target) - _MEMBERS):
+        raise UnsupportedError(
+            "events:PutTargets",
+            f"{name} of target {target['Id']!r}",
+            f"of a target's members {', '.join(sorted(_MEMBERS))} are supported",
+        )
+    if service in _WITH_ROLE and not target.get("RoleArn"):
+        return f"RoleArn is required for target {target['Arn']}."
+    return None
+
+
+def fire(cloud: LocalCloud, target: Target, rule_arn: str, event: Mapping[str, Any]) -> None:
+    """Start the target with an event.
+
+    Raises
+    ------
+    TargetError
+        When a topic's policy does not let EventBridge publish.
+    botocore.exceptions.ClientError, TrustError
+        When the target, or its role, refuses.
+    """
+    service = _service(target)
+    text = _input(target, event)
+    if service == "sns":
+        _check_topic(cloud, target["Arn"], rule_arn)
+        cloud.client("sns").publish(TopicArn=target["Arn"], Message=_message(text))
+        return
+    client = cloud.client(
+        "stepfunctions" if service == "states" else service,
+        role_arn=target["RoleArn"],
+        service_principal=_PRINCIPAL,
+        source_arn=rule_arn,
+    )
+    if service == "codepipeline":
+        client.start_pipeline_execution(name=target["Arn"].rpartition(":")[2])
+    else:
+        name = f"{event['id']}_{uuid.uuid4()}"  # as EventBridge names executions
+        client.start_execution(stateMachineArn=target["Arn"], name=name, input=text)
+
+
+def _service(target: Target) -> str:
+    parts = str(target["Arn"]).split(":")
+    return parts[2] if len(parts) > 2 else ""  # noqa: PLR2004 - arn:aws:<service>
+
+
+def _check_topic(cloud: LocalCloud, topic_arn: str, rule_arn: str) -> None:
+    topic = sns_backends[cloud.account_id][cloud.region].topics.get(topic_arn)
+    if topic is None:
+        raise TargetError(f"{topic_arn}: the topic does not exist")
+    request = Request(
+        "sns:Publish",
+        topic_arn,
+        {
+            "aws:principalisawsservice": ("true",),
+            "aws:principalservicename": (_PRINCIPAL,),
+            "aws:securetransport": ("true",),
+            "aws:sourcearn": (rule_arn,),
+        },
+        frozenset({"aws:sourceowner", "aws:principalservicename"}),
+        frozenset({_PRINCIPAL}),
+    )
+    decision = decide(Policies((), resource=json.loads(topic.policy)), request)
+    if not decision.allowed:
+        raise TargetError(
+            f"{topic_arn}: {_PRINCIPAL} may not publish {decision.reason}; the topic's policy must"
+            " allow it"
+        )
+
+
+# ------------------------------------------------------------------------------ input
+
+
+def _input(target: Target, event: Mapping[str, Any]) -> str:
+    """What the target is given, as text."""
+    if target.get("Input"):
+        return str(target["Input"])
+    if target.get("InputPath"):
+        return json.dumps(_at(event, target["InputPath"]))
+    transformer = target.get("InputTransformer")
+    if transformer is None:
+        return json.dumps(event)
+    paths = transformer.get("InputPathsMap", {})
+    values = {name: _at(event, path) for name, path in paths.items()}
+    return _filled(transformer["InputTemplate"], values)
+
+
+def _at(event: Any, path: str) -> Any:
+    """The part of an event at ``$.detail.name``; an empty text where there is none."""
+    for part in path.removeprefix("$").split("."):
+        if part:
+            event = event.get(part, "") if isinstance(event, Mapping) else ""
+    return event
+
+
+def _filled(template: str, values: Mapping[str, Any]) -> str:
+    """A template with its places filled: texts as they are within quotes, JSON elsewhere."""
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in values:
+            return match[0]
+        found = values[match[1]]
+        is_quoted = template.count('"', 0, match.start()) % 2 == 1
+        if is_quoted:
+            return json.dumps(found if isinstance(found, str) else json.dumps(found))[1:-1]
+        return json.dumps(found)
+
+    return _PLACE.sub(value, template)
+
+
+def _message(text: str) -> str:
+    """A template that is one JSON text is sent without its quotes."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, str) else text
