@@ -106,13 +106,15 @@ class Samples:
             self.write_split(folder / split, schema, self.columns(problem, n_rows, seed))
         return Prepared(folder, schema)
 
-    def fit(self, prepared: Prepared, algorithm: str, seed: int = 20, **given: Any) -> FittedModel:
+    def fit(
+        self, prepared: Prepared, algorithm: str, seed: int = 20, n_threads: int = 1, **given: Any
+    ) -> FittedModel:
         """Fit a small model."""
         module = algorithms.find(algorithm, "test")
         return training.fit(
             prepared.table("train"), prepared.table("validation"), module,
             module.Hyperparameters(**(QUICK.get(algorithm, {}) | given)),
-            seed=seed, n_threads=1, report=lambda line: None,
+            seed=seed, n_threads=n_threads, report=lambda line: None,
         )  # fmt: skip
 
 
