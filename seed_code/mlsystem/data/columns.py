@@ -43,6 +43,7 @@ __all__ = [
     "measure",
     "number",
     "require_numbers",
+    "require_varying",
 ]
 
 _MOSTLY = 0.9
@@ -192,25 +193,14 @@ def classify(
     Raises
     ------
     DataError
-        A column has no value, a numeric one holds text or infinity, or no column can be learned from.
+        A column has no value, or a numeric one holds text or infinity.
     """
     names = staged.source.names
-    columns = tuple(
+    return tuple(
         _classify(staged, Column(column, name), statistics[column], settings.data, engine)
         for column, name in zip(column_ids(names), names, strict=True)
         if name != settings.model.target
     )
-    if not any(_varies(column, statistics[column.id]) for column in columns):
-        why = listed([f"{column.name}: {column.reason or column.note}" for column in columns])
-        raise DataError(
-            "data", f"no column to learn from ({why})", "one at least",
-            "Name one in data/types in project.yml as number or category, or add columns",
-        )  # fmt: skip
-    return columns
-
-
-def _varies(column: Column, statistics: Statistics) -> bool:
-    return column.kind != "ignore" and not statistics.is_constant
 
 
 def _classify(
@@ -275,6 +265,16 @@ def _n_distinct(value: ir.Value, engine: Engine) -> int:
 
 
 # --- what is refused ----------------------------------------------------------------------------
+
+
+def require_varying(columns: Sequence[Column], statistics: Mapping[str, Statistics]) -> None:
+    """Raise DataError when no feature among `columns` tells the rows apart."""
+    if all(c.kind == "ignore" or statistics[c.id].is_constant for c in columns):
+        why = listed([f"{column.name}: {column.reason or column.note}" for column in columns])
+        raise DataError(
+            "data", f"no column to learn from ({why})", "one at least",
+            "Name one in data/types in project.yml as number or category, or add columns",
+        )  # fmt: skip
 
 
 def _require_values(column: Column, statistics: Statistics) -> None:

@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 from mlsystem.data.columns import Column, Statistics, number, require_numbers
 from mlsystem.data.engine import Engine
 from mlsystem.data.staging import Staged
-from mlsystem.data.wording import listed, nearest, plural, shortened
+from mlsystem.data.wording import listed, nearest, shortened
 from mlsystem.errors import DataError
 from mlsystem.settings import Model, Settings
 
@@ -101,12 +101,12 @@ def _label(text: ir.StringValue, is_number: bool) -> ir.StringValue:
 
 def _require_possible(target: Column, names: list[str], are_numbers: bool, model: Model) -> None:
     where = f"column {target.name!r}"
-    found = f"{plural(len(names), 'label')} ({listed(names)})"
+    found = f"{len(names):,} labels ({listed(names)})"
     if len(names) > _MOST_LABELS:
         found = f"more than {_MOST_LABELS:,} labels ({listed(names)})"
     if len(names) < _BINARY:
         raise DataError(
-            where, found if names else "no label", "two to tell apart at least",
+            where, f"one label ({names[0]})" if names else "no label", "two or more to tell apart",
             "Add rows with another label, or correct model/target in project.yml",
         )  # fmt: skip
     if model.problem == "binary" and len(names) > _BINARY:

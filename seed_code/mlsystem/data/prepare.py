@@ -13,7 +13,15 @@ import ibis.expr.types as ir
 
 from mlsystem import artifacts
 from mlsystem.artifacts import DataReport, DataSchema, DroppedRows, Feature, IgnoredColumn
-from mlsystem.data.columns import Column, Statistics, canonical, classify, measure, number
+from mlsystem.data.columns import (
+    Column,
+    Statistics,
+    canonical,
+    classify,
+    measure,
+    number,
+    require_varying,
+)
 from mlsystem.data.csv_source import CsvSource
 from mlsystem.data.engine import Engine, disk_full, open_engine
 from mlsystem.data.files import find
@@ -187,6 +195,7 @@ def _type(
         require_numeric_target(staged, target, statistics[target.id], settings, engine)
     else:
         labels = find_labels(staged, target, statistics[target.id], settings, engine)
+    require_varying(columns, statistics)
     text = staged.table[target.id]
     values = {
         "row": staged.table.row,
