@@ -14,12 +14,12 @@ import uvicorn.loops.uvloop  # noqa: F401
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn_worker import UvicornWorker
 
-__all__ = ["Worker"]
+__all__ = ["WholeResponses", "Worker"]
 
 _MEMORY: Final = "/dev/shm"  # noqa: S108
 
 
-class _WholeResponses:
+class WholeResponses:
     """A transport that writes what comes in one turn of the event loop in one piece.
 
     uvicorn writes the head of a response, then its body. A worker that is killed in between would
@@ -35,11 +35,13 @@ class _WholeResponses:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
+        """Write `data` at the end of this turn."""
         if not self._parts:
             asyncio.get_running_loop().call_soon(self._flush)
         self._parts.append(data)
 
     def close(self) -> None:
+        """Write what there is to write, then close."""
         self._flush()
         self._transport.close()
 
@@ -51,7 +53,7 @@ class _WholeResponses:
 
 class _Protocol(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
     def connection_made(self, transport: asyncio.Transport) -> None:
-        super().connection_made(_WholeResponses(transport))
+        super().connection_made(WholeResponses(transport))
 
 
 class Worker(UvicornWorker):  # type: ignore[misc]  # it has no types

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import hashlib
 import http.client
@@ -22,6 +23,7 @@ from typing import Any
 import pytest
 
 from container.cpus import available_cpus
+from container.gunicorn_conf import WholeResponses
 from mlsystem import artifacts
 from mlsystem.artifacts import ModelContract
 
@@ -347,8 +349,11 @@ def test_no_request_fails_while_workers_are_killed(endpoint: Endpoint) -> None:
         thread.start()
     try:
         for _ in range(4):
-            answered = sum(n_answers)
             killed = endpoint.workers("gunicorn")[0]
+            # Stopped first, so that it dies with requests in its hands.
+            os.kill(killed, signal.SIGSTOP)
+            _until_some_are_stuck(n_answers)
+            answered = sum(n_answers)
             os.kill(killed, signal.SIGKILL)
             _until(lambda killed=killed: killed not in endpoint.workers("gunicorn"))
             _until(lambda: len(endpoint.workers("gunicorn")) == endpoint.n_workers)
@@ -359,6 +364,54 @@ def test_no_request_fails_while_workers_are_killed(endpoint: Endpoint) -> None:
             thread.join()
     assert failures == []
     assert min(n_answers) > 0
+
+
+def _until_some_are_stuck(n_answers: list[int]) -> None:
+    """Wait until a client has got no answer for a while."""
+    since = [(time.monotonic(), count) for count in n_answers]
+
+    def is_stuck() -> bool:
+        now = time.monotonic()
+        for client, count in enumerate(n_answers):
+            if count != since[client][1]:
+                since[client] = (now, count)
+        return any(now - start > 0.3 for start, _ in since)
+
+    _until(is_stuck)
+
+
+def test_a_response_is_written_in_one_piece() -> None:
+    # What a worker has written when it is killed is a whole response, or none.
+    class Transport:
+        def __init__(self) -> None:
+            self.written: list[bytes] = []
+            self.is_open = True
+
+        def write(self, data: bytes) -> None:
+            assert self.is_open
+            self.written.append(data)
+
+        def close(self) -> None:
+            self.is_open = False
+
+        def is_closing(self) -> bool:
+            return not self.is_open
+
+    async def scenario() -> None:
+        inner = Transport()
+        transport = WholeResponses(inner)
+        transport.write(b"head 1, ")
+        transport.write(b"body 1")
+        assert inner.written == []
+        await asyncio.sleep(0)
+        transport.write(b"head 2")
+        assert not transport.is_closing()
+        transport.close()
+        assert transport.is_closing()
+        await asyncio.sleep(0)
+        assert inner.written == [b"head 1, body 1", b"head 2"]
+
+    asyncio.run(scenario())
 
 
 def test_finishes_what_it_has_begun_when_it_is_told_to_stop(base: Path) -> None:
@@ -378,6 +431,7 @@ def test_finishes_what_it_has_begun_when_it_is_told_to_stop(base: Path) -> None:
         response = http.client.HTTPResponse(connection)
         response.begin()
         assert response.read() == b"0.5\n" * 1000
+        connection.close()
         assert endpoint.process.wait(30) == 0
         assert not folder.exists()
         assert not (base / "output").exists()
