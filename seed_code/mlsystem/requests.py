@@ -11,9 +11,10 @@ media type                body
 ``application/x-npy``     an array ``[n_rows, n_features]``; for models of numbers only
 ========================= ======================================================================
 
-An empty cell, ``null`` and, in an array, NaN are missing values, which the model imputes. All else
-that is not what the model reads is refused, with row and column. Values go into the message for the
-client, in ``found``, and nowhere else.
+An empty cell, ``null`` and, in an array, NaN are missing values, which the model imputes. Spaces
+around a value do not count, as in the data that the model was trained on. All else that is not what
+the model reads is refused, with row and column. Values go into the message for the client, in
+``found``, and nowhere else.
 """
 
 from __future__ import annotations
@@ -144,9 +145,9 @@ class Decoder:
 
     def _decode_csv_with_header(self, body: bytes) -> Rows:
         header, *table = _read_csv(body) or [[]]
-        unknown = [name for name in header if name not in self._names]
-        if unknown:
-            _refuse_unknown(unknown[0], self._names, "header")
+        for name in header:
+            if name not in self._by_name.keys:
+                _refuse_unknown(name, self._names, "header")
         for name in self._names:
             if header.count(name) != 1:
                 raise RequestError(
@@ -164,7 +165,7 @@ class Decoder:
             if len(row) != self._n_features:
                 self._refuse_width(index, len(row), row)
         numbers = [cell for row in table for cell in picks.numbers(row)]
-        categories = [cell for row in table for cell in picks.categories(row)]
+        categories = [cell.strip(" ") for row in table for cell in picks.categories(row)]
         return self._rows(_parse_cells(numbers, self._numbers, self._names), categories, len(table))
 
     # --- JSON ---
@@ -384,14 +385,14 @@ def _check_numbers(values: list[Any], columns: Sequence[str]) -> npt.NDArray[np.
 
 def _check_categories(values: list[Any], columns: Sequence[str]) -> list[str]:
     if {*map(type, values)} <= {str}:
-        return values
+        return [value.strip(" ") for value in values]
     return [_category(value, *_place(index, columns)) for index, value in enumerate(values)]
 
 
 def _category(value: Any, row: int, column: str) -> str:
-    """Return `value` as `prepare` spells it: categories are compared as text."""
+    """Return `value` as text, which is how categories are compared."""
     if isinstance(value, str):
-        return value
+        return value.strip(" ")
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -90,7 +90,7 @@ def test_csv_of_numbers(body: str, rows: list[list[float | None]]) -> None:
 def test_csv_of_numbers_and_categories() -> None:
     rows = _read(MIXED, CSV, '1,red,2\n,"a ""b"",\nc",\n3, blue ,4\n5,\ud7ff_1,1\n')
     assert _numbers(rows) == [[1, 2], [None, None], [3, 4], [5, 1]]
-    assert rows.categories.tolist() == [["red"], ['a "b",\nc'], [" blue "], ["\ud7ff_1"]]
+    assert rows.categories.tolist() == [["red"], ['a "b",\nc'], ["blue"], ["\ud7ff_1"]]
 
 
 def test_csv_of_categories_only() -> None:
@@ -184,8 +184,8 @@ def test_refuses_csv_headers(body: str, message: str) -> None:
     "body",
     [
         '{"instances": [{"y": 2, "COLOR": "red", "x": 1}, {"x": null, "y": 0.5, "COLOR": null}]}',
-        '{"instances": [[1, "red", 2.0], [null, null, 0.5]]}',
-        '[[1, "red", 2.0], {"x": null, "y": 0.5, "COLOR": ""}]',
+        '{"instances": [[1, " red ", 2.0], [null, null, 0.5]]}',
+        '[[1, "red ", 2.0], {"x": null, "y": 0.5, "COLOR": ""}]',
     ],
 )
 def test_json(body: str) -> None:
@@ -201,8 +201,16 @@ def test_json_lines() -> None:
 
 
 def test_categories_that_are_no_text_in_json_are_compared_as_text() -> None:
-    rows = _read(_decoder("A"), JSON, '[[415], [true], [false], [1.5], [null], ["NA"]]')
-    assert rows.categories.tolist() == [["415"], ["true"], ["false"], ["1.5"], [""], ["NA"]]
+    rows = _read(_decoder("A"), JSON, '[[415], [true], [false], [1.5], [null], ["NA"], [" a b "]]')
+    assert rows.categories.tolist() == [
+        ["415"],
+        ["true"],
+        ["false"],
+        ["1.5"],
+        [""],
+        ["NA"],
+        ["a b"],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -338,7 +346,7 @@ def test_npy_is_for_models_of_numbers_only() -> None:
 # --- properties ---------------------------------------------------------------------------------
 
 _number = st.none() | st.floats(width=32, allow_nan=False, allow_infinity=False)
-_text = st.text(st.characters(codec="utf-8"), max_size=5)
+_text = st.text(st.characters(codec="utf-8"), max_size=5).map(lambda text: text.strip(" "))
 _row = st.tuples(_number, _text, _number)
 _table = st.lists(_row, min_size=1, max_size=8)
 
