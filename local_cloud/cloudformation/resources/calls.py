@@ -29,6 +29,7 @@ __all__ = [
     "dig",
     "given",
     "item",
+    "naming",
     "prop",
 ]
 
@@ -93,6 +94,11 @@ def prop(name: str, convert: Callable[[Any], Any] | None = None, default: Any = 
         return convert(found)
 
     return Source(value, (name,))
+
+
+def naming(name: str) -> Source:
+    """A property by which the call finds the resource, and which it is not about."""
+    return Source(lambda state: state.properties.get(name))
 
 
 def attr(name: str) -> Source:

@@ -15,6 +15,7 @@ from local_cloud.cloudformation.resources.calls import (
     State,
     attr,
     given,
+    naming,
     prop,
 )
 from local_cloud.cloudformation.resources.parts import TAG_KEYS, Setting, tags
@@ -24,7 +25,7 @@ from local_cloud.cloudformation.resources.tag_forms import as_map
 __all__ = ["TYPES"]
 
 _call = partial(Call, "codecommit")
-_NAME = {"repositoryName": prop("RepositoryName")}
+_NAME = {"repositoryName": naming("RepositoryName")}
 _ARN = {"resourceArn": attr("Arn")}
 #: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-codecommit-repository-code.html
 _ARCHIVE_BYTES = 20 * 2**20
@@ -89,7 +90,10 @@ REPOSITORY = ResourceType(
     name="AWS::CodeCommit::Repository",
     create=_call(
         "CreateRepository",
-        {**_NAME, **given("KmsKeyId", "RepositoryDescription"), "tags": prop("Tags", as_map)},
+        {
+            **given("KmsKeyId", "RepositoryDescription", "RepositoryName"),
+            "tags": prop("Tags", as_map),
+        },
     ),
     made={
         "Arn": "repositoryMetadata.Arn",

@@ -13,6 +13,7 @@ from local_cloud.cloudformation.resources.calls import (
     State,
     attr,
     given,
+    naming,
     prop,
 )
 from local_cloud.cloudformation.resources.parts import TAG_KEYS, Items, Setting, tags
@@ -32,13 +33,13 @@ def _tags() -> Items:
     )
 
 
-_GROUP = given("ModelPackageGroupName")
+_GROUP = {"ModelPackageGroupName": naming("ModelPackageGroupName")}
 
 MODEL_PACKAGE_GROUP = ResourceType(
     name="AWS::SageMaker::ModelPackageGroup",
     create=_call(
         "CreateModelPackageGroup",
-        {**_GROUP, **given("ModelPackageGroupDescription", "Tags")},
+        given("ModelPackageGroupDescription", "ModelPackageGroupName", "Tags"),
     ),
     made={"ModelPackageGroupArn": "ModelPackageGroupArn"},
     id=attr("ModelPackageGroupArn"),

@@ -183,14 +183,18 @@ PRODUCT = ResourceType(
 
 
 def _association(
-    kind: str, parts: tuple[str, str], others: tuple[str, ...], verb: str
+    kind: str, parts: tuple[str, str], verb: str, *, once: tuple[str, ...] = (), both: str = ""
 ) -> ResourceType:
-    """A type that says of two things that they belong together."""
+    """A type that says of two things that they belong together.
+
+    `once` are properties that only making it takes, `both` one that deleting it takes as well.
+    """
+    named = (*parts, both) if both else parts
     return ResourceType(
         name=f"AWS::ServiceCatalog::{kind}",
-        create=_call(f"Associate{verb}", given(*parts, *others)),
+        create=_call(f"Associate{verb}", given(*named, *once)),
         id=Source(lambda state: "|".join(state.properties[name] for name in parts)),
-        delete=(_call(f"Disassociate{verb.replace('With', 'From')}", given(*parts)),),
+        delete=(_call(f"Disassociate{verb.replace('With', 'From')}", given(*named)),),
         missing=_MISSING,
     )
 
@@ -198,17 +202,19 @@ def _association(
 PORTFOLIO_PRODUCT = _association(
     "PortfolioProductAssociation",
     ("PortfolioId", "ProductId"),
-    ("AcceptLanguage", "SourcePortfolioId"),
     "ProductWithPortfolio",
+    once=("SourcePortfolioId",),
+    both="AcceptLanguage",
 )
 PORTFOLIO_PRINCIPAL = _association(
     "PortfolioPrincipalAssociation",
     ("PortfolioId", "PrincipalARN"),
-    ("AcceptLanguage", "PrincipalType"),
     "PrincipalWithPortfolio",
+    once=("AcceptLanguage",),
+    both="PrincipalType",  # a pattern is not found without it
 )
 TAG_OPTION_ASSOCIATION = _association(
-    "TagOptionAssociation", ("TagOptionId", "ResourceId"), (), "TagOptionWithResource"
+    "TagOptionAssociation", ("TagOptionId", "ResourceId"), "TagOptionWithResource"
 )
 
 
