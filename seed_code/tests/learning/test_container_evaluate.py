@@ -387,6 +387,16 @@ def test_a_truncated_model_archive(job) -> None:
         evaluate.main(paths)
 
 
+def test_an_archive_with_more_than_a_model(job, trained, tmp_path, jobs) -> None:
+    paths = job()
+    folder = tmp_path / "more"
+    shutil.copytree(trained["binary"].model, folder)
+    (folder / "model.py").write_text("import os")
+    jobs.pack(folder, paths.model_archive)
+    with pytest.raises(ArtifactError, match=r"model\.tar\.gz:model\.py: an unexpected file"):
+        evaluate.main(paths)
+
+
 def test_a_graph_that_is_not_the_contracts(job, trained, tmp_path, jobs) -> None:
     paths = job()
     folder = tmp_path / "changed"
