@@ -121,6 +121,6 @@ class Inference:
     def _count_unknown(
         self, categories: npt.NDArray[np.object_], sizes: Sequence[int]
     ) -> Iterable[int]:
-        if not categories.size:
-            return repeat(0)
+        if not self._predictor.count_unknown(categories):
+            return repeat(0, len(sizes))
         return map(self._predictor.count_unknown, np.split(categories, np.cumsum(sizes)[:-1]))

@@ -116,11 +116,10 @@ class Predictor:
         categories
             str objects ``[n_rows, n_categories]``, ``""`` where missing.
         """
-        if not self._known:
-            return 0
         return sum(
             value not in known
-            for known, column in zip(self._known, categories.T, strict=True)
+            for known, column in zip(self._known, categories.T.tolist(), strict=True)
+            if not known.issuperset(column)
             for value in column
         )
 

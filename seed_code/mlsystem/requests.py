@@ -114,13 +114,17 @@ class Decoder:
     # --- CSV ---
 
     def _decode_csv(self, bodies: Sequence[bytes]) -> tuple[Rows, list[int]]:
-        if not self._categories:
-            lines = [body.removesuffix(b"\n") for body in bodies]
-            numbers = self._plain_numbers(b"\n".join(lines))
-            if numbers is not None:
-                sizes = [line.count(b"\n") + 1 for line in lines]
-                return Rows(numbers, _no_categories(len(numbers))), sizes
-        return _one_by_one(self._decode_cells)(bodies)
+        parts = [body.removesuffix(b"\n") for body in bodies]
+        text = b"\n".join(parts)
+        numbers = None if self._categories else self._plain_numbers(text)
+        if numbers is not None:
+            rows = Rows(numbers, _no_categories(len(numbers)))
+        else:
+            table = _split_plain_csv(text)
+            if table is None:
+                return _one_by_one(self._decode_cells)(bodies)
+            rows = self._cells(table, self._by_position)
+        return rows, [part.count(b"\n") + 1 for part in parts]
 
     def _plain_numbers(self, text: bytes) -> npt.NDArray[np.float32] | None:
         """Return the numbers in CSV of digits and separators; None when there is anything special.
@@ -303,6 +307,16 @@ def _pick(keys: Sequence[Any]) -> Callable[[Any], Sequence[Any]]:
 
 
 # --- CSV ----------------------------------------------------------------------------------------
+
+
+def _split_plain_csv(text: bytes) -> list[list[str]] | None:
+    """Return the cells of CSV without quotes and empty lines; None when it is not so plain."""
+    if b'"' in text or b"\r" in text or b"\n\n" in b"\n%b\n" % text or codecs.BOM_UTF8 in text:
+        return None
+    try:
+        return [line.split(",") for line in text.decode().split("\n")]
+    except UnicodeDecodeError:
+        return None
 
 
 def _read_csv(body: bytes) -> list[list[str]]:
