@@ -447,6 +447,7 @@ def _tagging(prefix: str, call: Call, found: list[Need]) -> list[Need]:
 _PASSING = {
     "cloudformation": ("cloudformation.amazonaws.com", {"RoleARN"}),
     "events": ("events.amazonaws.com", {"RoleArn"}),
+    "codebuild": ("codebuild.amazonaws.com", {"serviceRole"}),
     "sagemaker": ("sagemaker.amazonaws.com", {"ExecutionRoleArn", "RoleArn", "ValidationRole"}),
     "stepfunctions": ("states.amazonaws.com", {"roleArn"}),
 }
@@ -735,12 +736,42 @@ _SNS = _same(
     }
 )
 
+_project = _named("project/", "name", "projectName")
+
+
+def _projects(parameters: Parameters) -> list[str]:
+    return [f"project/{name}" for name in parameters.get("names") or ["*"]]
+
+
+def _builds(parameters: Parameters) -> list[str]:
+    """Permissions on builds are asked for on their project."""
+    ids = parameters.get("ids") or [parameters.get("id") or "*"]
+    names = {str(_id).rpartition("/")[2].partition(":")[0] for _id in ids}
+    return [f"project/{name}" for name in sorted(names)]
+
+
+_CODEBUILD = _same(
+    {
+        "BatchGetBuilds": _builds,
+        "BatchGetProjects": _projects,
+        "CreateProject": _project,
+        "DeleteProject": _project,
+        "ListBuilds": _anything,
+        "ListBuildsForProject": _project,
+        "ListProjects": _anything,
+        "StartBuild": _project,
+        "StopBuild": _builds,
+        "UpdateProject": _project,
+    }
+)
+
 _TABLES: dict[str, tuple[str, Rules]] = {
     "cloudformation": ("cloudformation", _CLOUDFORMATION),
     "cloudwatch": ("cloudwatch", _CLOUDWATCH),
     "codecommit": ("codecommit", _CODECOMMIT),
     "events": ("events", _EVENTS),
     "sns": ("sns", _SNS),
+    "codebuild": ("codebuild", _CODEBUILD),
     "ecr": ("ecr", _ECR),
     "iam": ("iam", _IAM),
     "kms": ("kms", _KMS),

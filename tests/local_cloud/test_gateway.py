@@ -126,7 +126,7 @@ def test_who_does_not_sign_is_told_in_the_form_that_was_asked(cloud: LocalCloud)
         ("dynamodb", lambda client: client.list_tables()),
         ("ec2", lambda client: client.describe_instances()),
         ("sqs", lambda client: client.list_queues()),
-        ("codebuild", lambda client: client.list_projects()),
+        ("codedeploy", lambda client: client.list_applications()),
     ],
 )
 def test_a_service_that_is_not_here_is_named(
