@@ -5,10 +5,11 @@ import re
 
 import pytest
 from cfn.evaluation import NAMES, evaluate, load
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 DOCUMENT = load("pipeline.yml")
+EXAMINE = settings(deadline=None, max_examples=50)  # each evaluates the whole template
 
 #: Type -> longest name and its pattern, from each service's API reference.
 LIMITS = {
@@ -59,6 +60,7 @@ def every_name(stack):
             yield resource
 
 
+@EXAMINE
 @given(EXAMPLES)
 def test_every_name_is_one_that_its_service_takes(parameters):
     stack = evaluate(DOCUMENT, {**parameters, "NetworkEgress": "nat"})
@@ -69,6 +71,7 @@ def test_every_name_is_one_that_its_service_takes(parameters):
         assert "--" not in resource.name, resource.name
 
 
+@EXAMINE
 @given(EXAMPLES)
 def test_every_name_begins_with_the_projects_key_and_looks_like_a_projects(parameters):
     stack = evaluate(DOCUMENT, parameters)
@@ -79,6 +82,7 @@ def test_every_name_begins_with_the_projects_key_and_looks_like_a_projects(param
         assert re.search(r".-p-.", name), "the launch role would not know it"
 
 
+@EXAMINE
 @given(EXAMPLES)
 def test_what_the_pipeline_names_fits_too(parameters):
     for action in actions(evaluate(DOCUMENT, parameters)):
@@ -94,6 +98,7 @@ def actions(stack):
         yield from stage["Actions"]
 
 
+@EXAMINE
 @given(EXAMPLES, EXAMPLES)
 def test_two_projects_share_no_name(one, other):
     if one["SageMakerProjectId"] == other["SageMakerProjectId"]:

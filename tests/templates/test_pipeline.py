@@ -244,3 +244,38 @@ def test_a_template_that_was_not_published_says_so():
     assert code["S3"] == {"Bucket": "templates", "Key": "versions/unpublished/seed_code.zip"}
     text = (ROOT / "pipeline.yml").read_text(encoding="utf-8")
     assert text.count("Version: unpublished") == 1, "where build.sh writes the version"
+
+
+@pytest.mark.parametrize("egress", ["none", "endpoints", "nat"])
+def test_the_pipeline_is_made_when_nothing_else_can_fail(egress):
+    """It starts at once: a creation that failed later would have to delete full buckets."""
+    document = load("pipeline.yml")["Resources"]
+    stack = needs.project(NetworkEgress=egress)
+    before = needed_by(document, stack, "Pipeline")
+    after = {name for name in stack.resources if "Pipeline" in needed_by(document, stack, name)}
+    # What neither comes before nor after, and so may be made at the same time.
+    beside = set(stack.resources) - before - after - {"Pipeline"}
+    kinds = {stack.resources[name].type for name in beside}
+    assert kinds <= {
+        "AWS::EC2::Route",
+        "AWS::EC2::SubnetRouteTableAssociation",
+        "AWS::IAM::Role",  # EventsRole
+        "AWS::SNS::TopicPolicy",
+    }
+
+
+def needed_by(document, stack, name):
+    """Return the logical ids of everything that must be there before a resource, near or far."""
+    found, waiting = set(), [name]
+    while waiting:
+        body = document[waiting.pop()]
+        text = json.dumps(body)
+        near = set(re.findall(r'"Ref": "(\w+)"', text))
+        near |= set(re.findall(r'"Fn::GetAtt": \["(\w+)"', text))
+        near |= set(re.findall(r"\$\{(\w+)(?:\.\w+)?\}", text))
+        depends = body.get("DependsOn", [])
+        near |= {depends} if isinstance(depends, str) else set(depends)
+        new = (near & set(stack.resources)) - found
+        found |= new
+        waiting += new
+    return found

@@ -57,8 +57,6 @@ UNSAID = {
     "AWS::CodePipeline::Pipeline": {"create": ["codeconnections:PassConnection"]},
     # The seed code is encrypted.
     "AWS::CodeCommit::Repository": {"create": ["kms:Decrypt"]},
-    # https://docs.aws.amazon.com/AmazonECR/latest/userguide/encryption-at-rest.html
-    "AWS::ECR::Repository": {"create": ["kms:GenerateDataKeyWithoutPlaintext"]},
     # Fn::GetAZs.
     "AWS::EC2::Subnet": {"create": ["ec2:DescribeAvailabilityZones"]},
     # Encrypted for who creates the endpoint.
