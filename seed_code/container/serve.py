@@ -136,14 +136,14 @@ def _private_folder() -> Iterator[tuple[Path, str | None]]:
         yield folder, _hand_over(folder) if os.geteuid() == 0 else None
 
 
-def _hand_over(folder: Path) -> str | None:
-    """Give `folder` to `nobody`; return ``"user group"``, or None where root may not do that."""
+def _hand_over(folder: Path) -> str:
+    """Give `folder` to `nobody`, or to root where it may not do that; return ``"user group"``."""
     nobody = pwd.getpwnam("nobody")
     try:
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-    except OSError as error:  # root of a user namespace
+    except OSError as error:  # root without its capabilities
         print(f"serve: requests are handled as root: {error}", file=sys.stderr, flush=True)
-        return None
+        return "root root"
     return f"{nobody.pw_name} {grp.getgrgid(nobody.pw_gid).gr_name}"
 
 

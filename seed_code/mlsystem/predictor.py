@@ -8,11 +8,16 @@ Runtime's tree ensembles take the same time per row in a slice of 32 as in a tho
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+
+# From 1.29 on, ONNX Runtime tells its maker about the machine and the models that it runs, unless
+# it is told not to before it is loaded: https://github.com/microsoft/onnxruntime/pull/27379.
+os.putenv("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime
 
 from mlsystem import artifacts

@@ -12,7 +12,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from mlsystem import artifacts
+from mlsystem import (
+    artifacts,
+    predictor,  # noqa: F401  # loads ONNX Runtime as it should be, before a test does
+)
 from mlsystem.artifacts import ModelContract, ModelFeature
 
 SaveModel = Callable[..., ModelContract]

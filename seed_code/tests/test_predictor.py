@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +112,21 @@ def test_refuses_a_contract_that_the_graph_does_not_keep(tmp_path: Path, save_mo
     assert "3 finite numbers" in _refused(tmp_path)
     _change(tmp_path, labels=(), problem="regression")
     assert "outputs ['probabilities']; ['prediction']" in _refused(tmp_path)
+
+
+def test_onnx_runtime_tells_nobody_anything(tmp_path: Path, save_model) -> None:
+    save_model(tmp_path / "model")
+    home = tmp_path / "home"
+    home.mkdir()
+    script = (
+        "import mlsystem.predictor as p, pathlib, sys; p.Predictor.load(pathlib.Path(sys.argv[1]))"
+    )
+    environment = {"PYTHONPATH": str(Path(__file__).parent.parent), "HOME": str(home)}
+    subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "model"], env=environment, check=True, timeout=60
+    )
+    # Its telemetry keeps an identifier and a queue of events there.
+    assert list(home.rglob("*")) == []
 
 
 def test_reads_a_model_without_opening_it(tmp_path: Path, save_model) -> None:
