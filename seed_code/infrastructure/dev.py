@@ -15,7 +15,8 @@ from constructs import Construct
 
 from infrastructure import permissions
 from infrastructure.parameters import parameter, project
-from infrastructure.permissions import PROJECT_TAG, Project
+from infrastructure.permissions import Project
+from infrastructure.workflow_input import PROJECT_TAG
 
 __all__ = ["DevStack"]
 

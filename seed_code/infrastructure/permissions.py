@@ -21,7 +21,6 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 __all__ = [
-    "PROJECT_TAG",
     "Project",
     "endpoint_role",
     "evaluate_role",
@@ -29,9 +28,6 @@ __all__ = [
     "train_role",
     "workflow_role",
 ]
-
-# What a role may reach follows from this tag, where it has a permissions boundary: the project's.
-PROJECT_TAG = "mlsystem-project"
 
 _RELEASES = "Any release's, within this project's bucket: releases are made after the role is"
 _NAMES = "Any release's, of this project: their names start with the project's and the stage's"

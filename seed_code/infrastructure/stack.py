@@ -17,8 +17,8 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infrastructure import parameters, permissions
-from infrastructure.permissions import PROJECT_TAG
 from infrastructure.workflow import RoleArns, training_workflow
+from infrastructure.workflow_input import PROJECT_TAG
 
 __all__ = ["TrainingStack"]
 

@@ -16,7 +16,10 @@ from mlsystem.errors import SettingsError, UserError
 from mlsystem.names import Names
 from mlsystem.settings import Hyperparameters, JobInstance, Settings, parse_hyperparameters
 
-__all__ = ["PROJECT_NAME_LENGTH", "PROJECT_NAME_PATTERN", "workflow_input"]
+__all__ = ["PROJECT_NAME_LENGTH", "PROJECT_NAME_PATTERN", "PROJECT_TAG", "workflow_input"]
+
+# What a role may reach follows from this tag, where it has a permissions boundary: the project's.
+PROJECT_TAG = "mlsystem-project"
 
 # Lower case, because SageMaker writes names in lower case into ARNs, and IAM compares ARNs by case.
 PROJECT_NAME_PATTERN = "[a-z][a-z0-9]*(-[a-z0-9]+)*"

@@ -7,6 +7,7 @@
     │   ├── SettingsError    project.yml
     │   ├── DataError        a data file, a column, a split
     │   └── RequestError     a prediction request (carries its HTTP status)
+    ├── PlatformError    a service or the machine did not do its part: try again
     ├── ArtifactError    a file between two steps is missing, damaged or of another version
     └── AlgorithmError   our own code broke a promise: page someone
 
@@ -20,6 +21,7 @@ __all__ = [
     "ArtifactError",
     "DataError",
     "MLSystemError",
+    "PlatformError",
     "RequestError",
     "SettingsError",
     "UserError",
@@ -76,6 +78,10 @@ class RequestError(UserError):
     ) -> None:
         super().__init__(where, found, required, fix)
         self.status = status
+
+
+class PlatformError(MLSystemError):
+    """A service or the machine did not do its part; trying again can help."""
 
 
 class ArtifactError(MLSystemError):

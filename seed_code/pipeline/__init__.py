@@ -1,0 +1,23 @@
+"""What the pipeline's own programs do: buildspec.yml and buildspec-test.yml start them.
+
+================= ================================================================================
+module            holds
+================= ================================================================================
+``environment``   what pipeline.yml tells a build, from its environment variables
+``build``         the Build stage, in order
+``images``        an image for every content of its Dockerfile and of what that copies, and no more
+``changes``       whether there is something new to train on
+``releases``      what earlier releases were made of
+``files``         digests of files
+``champion``      the model to compare with
+``configuration`` parameters and tags of the stacks
+``acceptance``    the Dev stage's test: what an endpoint must do before a person is asked
+``endpoint``      requests to the endpoint, and how long they take
+``exports``       pipeline variables
+================= ================================================================================
+
+::
+
+    python -m pipeline build --output release
+    python -m pipeline test --output release
+"""

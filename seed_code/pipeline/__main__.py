@@ -1,0 +1,85 @@
+"""Command line of :mod:`pipeline`.
+
+========= =======================================================================================
+exit code when
+========= =======================================================================================
+0         done
+1         it cannot be done, or the endpoint failed its test; the last line says why
+2         the command line is wrong
+========= =======================================================================================
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import typing
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from mlsystem.errors import MLSystemError
+from pipeline.acceptance import accept
+from pipeline.build import build
+from pipeline.environment import AcceptanceEnvironment, BuildEnvironment, read
+
+__all__ = ["main"]
+
+Client = Callable[[str], Any]
+
+
+def main(arguments: Sequence[str], client: Client) -> int:
+    """Do what the command line `arguments` says; return the exit code.
+
+    `client` makes the client of an AWS service by its name.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options, client)
+    except MLSystemError as error:
+        return _failed(str(error))
+    except ClientError as error:
+        answer = error.response.get("Error", {})
+        return _failed(
+            f"{error.operation_name}: {answer.get('Code')}: {answer.get('Message')}; "
+            "an answer from AWS."
+        )
+    except BotoCoreError as error:
+        return _failed(f"AWS: {error}; credentials, a region and a connection.")
+    return 0
+
+
+def _failed(reason: str) -> int:
+    # In a log with both streams the reason comes last.
+    sys.stdout.flush()
+    print(reason, file=sys.stderr)
+    return 1
+
+
+def _build(options: argparse.Namespace, client: Client) -> None:
+    build(read(BuildEnvironment, os.environ), Path.cwd(), options.output, client)
+
+
+def _test(options: argparse.Namespace, client: Client) -> None:
+    accept(read(AcceptanceEnvironment, os.environ), options.output, client)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pipeline", allow_abbrev=False)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, command, text in (
+        ("build", _build, "images, workflow input and stack configurations of a release"),
+        ("test", _test, "send the release's golden requests to its dev endpoint"),
+    ):
+        one = commands.add_parser(name, help=text, allow_abbrev=False)
+        one.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for it")
+        one.set_defaults(command=command)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], typing.cast("Client", boto3.client)))

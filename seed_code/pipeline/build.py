@@ -1,0 +1,130 @@
+"""The Build stage: from a commit to everything that the stages after it take.
+
+The templates are there already (``python -m infrastructure synth``). What is written here beside
+them is the input of the workflow and, for each stack, its parameters and tags.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from infrastructure.files import write_whole
+from infrastructure.workflow_input import workflow_input
+from mlsystem import settings as project_settings
+from mlsystem.names import Names
+from mlsystem.settings import Settings
+from pipeline import champion, changes, configuration, exports, files, images, releases
+from pipeline.environment import BuildEnvironment
+
+__all__ = ["build"]
+
+_DOCKERFILE = Path("container/Dockerfile")
+
+
+def build(
+    environment: BuildEnvironment, root: Path, output: Path, client: Callable[[str], Any]
+) -> None:
+    """Build the release of the repository at `root`; write what the pipeline hands on to `output`.
+
+    Exports ``TRAIN``, ``yes`` or ``no``. Settings are uploaded when the answer is yes.
+
+    Parameters
+    ----------
+    environment
+        Of the build.
+    root
+        Folder with ``project.yml``, ``container/`` and ``data/``.
+    output
+        Folder that the build's artifact is taken from.
+    client
+        Makes the client of an AWS service by its name.
+
+    Raises
+    ------
+    MLSystemError
+        The settings, the Dockerfile, the champion or the registry; the message says which.
+    """
+    settings = project_settings.load(root / "project.yml")
+    names = Names(environment.project_key, environment.release)
+    s3 = client("s3")
+    repository = images.Repository(
+        environment.container_repository, environment.container_repository_uri
+    )
+    image_uri = images.ensure(client("ecr"), repository, root, _DOCKERFILE)
+    best = champion.find(client("sagemaker"), environment.model_package_group)
+    print(f"Champion: {best.package_arn if best else 'no version is approved yet'}")
+    for name, document in _documents(environment, settings, names, image_uri, best).items():
+        write_whole(output / f"{name}.json", json.dumps(document, indent=2) + "\n")
+    _upload_sample_data(s3, environment.data_bucket, names.data_prefix, root)
+    inputs = changes.ReleaseInputs(
+        code=changes.code_digest(root, output),
+        settings=changes.settings_digest(settings),
+        data=changes.data_digest(s3, environment.data_bucket, names.data_prefix),
+    )
+    decision = _decide(environment, names, inputs, client)
+    if decision.train:
+        _upload(s3, environment.data_bucket, names.settings_key, settings.to_json())
+        _upload(s3, environment.data_bucket, names.inputs_key, inputs.to_json())
+    exports.write(output, TRAIN="yes" if decision.train else "no")
+    print(f"Train: {'yes' if decision.train else 'no'}, {decision.reason}")
+
+
+def _documents(
+    environment: BuildEnvironment,
+    settings: Settings,
+    names: Names,
+    image_uri: str,
+    best: champion.Champion | None,
+) -> dict[str, dict[str, Any]]:
+    """Return what later stages read, by the name of its file."""
+    execution = workflow_input(
+        settings,
+        names,
+        environment.data_bucket,
+        image_uri,
+        champion_uri=best.archive_uri if best else None,
+        champion_package=best.package_arn if best else None,
+        tags=configuration.tags(environment),
+    )
+    return {
+        "workflow-input": execution,
+        "workflow-configuration": configuration.workflow(environment),
+        "dev-configuration": configuration.dev(environment, settings, names, image_uri),
+    }
+
+
+def _decide(
+    environment: BuildEnvironment,
+    names: Names,
+    inputs: changes.ReleaseInputs,
+    client: Callable[[str], Any],
+) -> changes.Decision:
+    if environment.retrain == "always":
+        return changes.Decision(train=True, reason="as the variable RETRAIN asks")
+    before = releases.newest_trained(
+        client("codepipeline"),
+        client("s3"),
+        environment.pipeline_name,
+        environment.data_bucket,
+        names,
+    )
+    return changes.decide(inputs, before)
+
+
+def _upload_sample_data(s3: Any, bucket: str, prefix: str, root: Path) -> None:
+    """Give a new project something to train on; a bucket that ever had data is left alone."""
+    ever = s3.list_object_versions(Bucket=bucket, Prefix=f"{prefix}/", MaxKeys=1)
+    if ever.get("Versions") or ever.get("DeleteMarkers"):
+        return
+    for path in files.below(root / "data"):
+        if path.suffix not in changes.DOCUMENTATION:
+            key = f"{prefix}/{path.relative_to(root / 'data').as_posix()}"
+            s3.upload_file(str(path), bucket, key)
+            print(f"Uploaded s3://{bucket}/{key}, the repository's sample data")
+
+
+def _upload(s3: Any, bucket: str, key: str, text: str) -> None:
+    s3.put_object(Bucket=bucket, Key=key, Body=text.encode(), ContentType="application/json")
