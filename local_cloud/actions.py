@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
+from local_cloud import network_actions
 from local_cloud.errors import UnsupportedError
 from local_cloud.requests import Call
 
@@ -60,6 +61,8 @@ Resources = Callable[[Parameters], list[str]]
 #: ends in ``*`` stands for any name. A policy with another key is refused.
 CONDITION_KEYS: dict[str, frozenset[str]] = {
     "cloudwatch": frozenset({"cloudwatch:namespace"}),
+    "ec2": frozenset({"ec2:createaction"}),
+    "elasticfilesystem": frozenset({"elasticfilesystem:createaction"}),
     "iam": frozenset({"iam:passedtoservice"}),
     "kms": frozenset({"kms:viaservice", "kms:calleraccount", "kms:encryptioncontext:*"}),
     "s3": frozenset(
@@ -112,7 +115,7 @@ def needs(call: Call, region: str, account_id: str) -> list[Need]:
         for action, resources in [*rules, *_s3_extras(call)]
         for resource in resources(call.parameters)
     ]
-    return [*found, *_tagging(prefix, call, found), *_passed_roles(call)]
+    return [*found, *_tagging(place, prefix, call, found), *_passed_roles(call)]
 
 
 def pass_role(role_arn: str, service_principal: str) -> Need:
@@ -405,10 +408,16 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _tags(parameters: Parameters) -> dict[str, str]:
-    tags = parameters.get("Tags") or parameters.get("tags") or {}
+    tags = parameters.get("Tags") or parameters.get("tags") or _specified_tags(parameters)
     if isinstance(tags, Mapping):
         return {str(key): str(value) for key, value in tags.items()}
     return {_of_tag(tag, "key"): _of_tag(tag, "value") for tag in tags}
+
+
+def _specified_tags(parameters: Parameters) -> list[Mapping[str, Any]]:
+    """Tags as EC2 takes them for what it makes."""
+    specifications = parameters.get("TagSpecifications") or []
+    return [tag for specification in specifications for tag in specification.get("Tags", [])]
 
 
 def _of_tag(tag: Mapping[str, Any], part: str) -> str:
@@ -426,7 +435,9 @@ def _tags_context(parameters: Parameters) -> dict[str, tuple[str, ...]]:
 #: Service prefix -> action that a call with tags needs besides its own.
 _TAGGING = {
     "cloudformation": "TagResource",
+    "ec2": "CreateTags",
     "ecr": "TagResource",
+    "elasticfilesystem": "TagResource",
     "iam": "TagRole",
     "kms": "TagResource",
     "logs": "TagResource",
@@ -436,18 +447,28 @@ _TAGGING = {
 }
 
 
-def _tagging(prefix: str, call: Call, found: list[Need]) -> list[Need]:
+#: Services that say with which operation a tag comes.
+_KNOWS_CREATION = frozenset({"ec2", "elasticfilesystem"})
+#: Operation without resources -> what it tags.
+_MADE = {"CreateFileSystem": "file-system/*"}
+
+
+def _tagging(place: _Place, prefix: str, call: Call, found: list[Need]) -> list[Need]:
     action = _TAGGING.get(prefix)
     if action is None or call.operation == action or not _tags(call.parameters):
         return []
-    return [Need(f"{prefix}:{action}", found[0].resource, found[0].context)]
+    made = {f"{prefix}:createaction": (call.operation,)} if prefix in _KNOWS_CREATION else {}
+    resource = _whole(place, prefix, _MADE.get(call.operation, found[0].resource))
+    return [Need(f"{prefix}:{action}", resource, {**found[0].context, **made})]
 
 
 #: Service -> who is given the role, and the parameters, at any depth, that carry one.
 _PASSING = {
     "cloudformation": ("cloudformation.amazonaws.com", {"RoleARN"}),
+    "ec2": ("vpc-flow-logs.amazonaws.com", {"DeliverLogsPermissionArn"}),
     "events": ("events.amazonaws.com", {"RoleArn"}),
     "codebuild": ("codebuild.amazonaws.com", {"serviceRole"}),
+    "codepipeline": ("codepipeline.amazonaws.com", {"roleArn"}),
     "sagemaker": ("sagemaker.amazonaws.com", {"ExecutionRoleArn", "RoleArn", "ValidationRole"}),
     "stepfunctions": ("states.amazonaws.com", {"roleArn"}),
 }
@@ -765,6 +786,42 @@ _CODEBUILD = _same(
     }
 )
 
+def _pipeline(parameters: Parameters) -> list[str]:
+    declared = parameters.get("pipeline") or {}
+    return [str(parameters.get("pipelineName") or parameters.get("name") or declared.get("name"))]
+
+
+def _pipeline_stage(parameters: Parameters) -> list[str]:
+    return [f"{_pipeline(parameters)[0]}/{parameters['stageName']}"]
+
+
+def _pipeline_action(parameters: Parameters) -> list[str]:
+    return [f"{_pipeline_stage(parameters)[0]}/{parameters['actionName']}"]
+
+
+_CODEPIPELINE = _same(
+    {
+        "CreatePipeline": _pipeline,
+        "DeletePipeline": _pipeline,
+        "DisableStageTransition": _pipeline_stage,
+        "EnableStageTransition": _pipeline_stage,
+        "GetPipeline": _pipeline,
+        "GetPipelineExecution": _pipeline,
+        "GetPipelineState": _pipeline,
+        "ListActionExecutions": _pipeline,
+        "ListPipelineExecutions": _pipeline,
+        "ListPipelines": _anything,
+        "ListTagsForResource": _named("", "resourceArn"),
+        "PutApprovalResult": _pipeline_action,
+        "RetryStageExecution": _pipeline_stage,
+        "StartPipelineExecution": _pipeline,
+        "StopPipelineExecution": _pipeline,
+        "TagResource": _named("", "resourceArn"),
+        "UntagResource": _named("", "resourceArn"),
+        "UpdatePipeline": _pipeline,
+    }
+)
+
 _TABLES: dict[str, tuple[str, Rules]] = {
     "cloudformation": ("cloudformation", _CLOUDFORMATION),
     "cloudwatch": ("cloudwatch", _CLOUDWATCH),
@@ -772,7 +829,10 @@ _TABLES: dict[str, tuple[str, Rules]] = {
     "events": ("events", _EVENTS),
     "sns": ("sns", _SNS),
     "codebuild": ("codebuild", _CODEBUILD),
+    "ec2": ("ec2", network_actions.EC2),
+    "codepipeline": ("codepipeline", _CODEPIPELINE),
     "ecr": ("ecr", _ECR),
+    "efs": ("elasticfilesystem", network_actions.EFS),
     "iam": ("iam", _IAM),
     "kms": ("kms", _KMS),
     "logs": ("logs", _LOGS),

@@ -34,11 +34,13 @@ __all__ = ["Credentials", "LocalCloud"]
 
 #: Modules with an ``install(cloud)``, in the order in which they are installed.
 SERVICES = (
-    "local_cloud.stacks",
+    "local_cloud.ec2",
+    "local_cloud.cloudformation",
     "local_cloud.s3",
     "local_cloud.images",
     "local_cloud.sagemaker",
     "local_cloud.stepfunctions",
+    "local_cloud.codepipeline",
     "local_cloud.codebuild",
     "local_cloud.events",
     "local_cloud.codecommit",

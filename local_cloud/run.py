@@ -179,15 +179,34 @@ def _deploy_workflow(
         ],
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
     )
-    (stack,) = client.describe_stacks(StackName=f"{project}-{_STACK_NAME}")["Stacks"]
+    stack = _settled(client, f"{project}-{_STACK_NAME}")
     if stack["StackStatus"] != "CREATE_COMPLETE":
         raise LocalCloudError(
             f"stack {stack['StackName']}",
-            f"{stack['StackStatus']}: {stack.get('StackStatusReason', 'no reason given')}",
+            f"{stack['StackStatus']}: {_failures(client, stack['StackName'])}",
             "CREATE_COMPLETE",
         )
     outputs = {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]}
     return str(outputs["StateMachineArn"])
+
+
+def _settled(client: Any, stack_name: str) -> dict[str, Any]:
+    """Describe the stack when nothing is being done to it any more."""
+    while True:
+        (stack,) = client.describe_stacks(StackName=stack_name)["Stacks"]
+        if not stack["StackStatus"].endswith("_IN_PROGRESS"):
+            return dict(stack)
+        time.sleep(_POLL_SECONDS)
+
+
+def _failures(client: Any, stack_name: str) -> str:
+    """Say which resources failed, and why."""
+    events = client.describe_stack_events(StackName=stack_name)["StackEvents"]
+    return "; ".join(
+        f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', 'no reason given')}"
+        for event in reversed(events)
+        if event["ResourceStatus"].endswith("_FAILED")
+    )
 
 
 def _execute(

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from moto.logs.models import logs_backends
-from moto.stepfunctions import models
 from moto.stepfunctions.exceptions import AWSError
 from moto.stepfunctions.parser import api
 from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
@@ -94,7 +93,6 @@ def install(cloud: LocalCloud) -> None:
     _tell_results(cloud)
     _check_before_creation(cloud)
     _write_logs(cloud)
-    _share_backend_with_cloudformation(cloud)
     cloud.on_stop(lambda: _stop_all(cloud))
 
 
@@ -406,71 +404,3 @@ def _log_group(configuration: Mapping[str, Any]) -> str | None:
         return None
     arn: str = destinations[0]["cloudWatchLogsLogGroup"]["logGroupArn"]
     return arn.partition(":log-group:")[2].removesuffix(":*")
-
-
-# ------------------------------------------------------------------------------ CloudFormation
-
-
-def _share_backend_with_cloudformation(cloud: LocalCloud) -> None:
-    """Moto's stacks put state machines where nothing runs them, and leave half of them out."""
-
-    def create(
-        _: type,
-        /,
-        resource_name: str,
-        cloudformation_json: Any,
-        account_id: str,
-        region_name: str,
-        **__: Any,
-    ) -> Any:
-        properties = cloudformation_json["Properties"]
-        return stepfunctions_parser_backends[account_id][region_name].create_state_machine(
-            name=properties.get("StateMachineName", resource_name),
-            definition=_definition(properties),
-            roleArn=properties["RoleArn"],
-            tags=models.cfn_to_api_tags(properties.get("Tags", [])),
-            loggingConfiguration=_lower_first(properties.get("LoggingConfiguration")),
-            tracingConfiguration=_lower_first(properties.get("TracingConfiguration")),
-            sm_type=properties.get("StateMachineType"),
-        )
-
-    def update(
-        _: type,
-        /,
-        original_resource: Any,
-        new_resource_name: str,  # noqa: ARG001 - the name is a reason for replacement
-        cloudformation_json: Any,
-        account_id: str,
-        region_name: str,
-    ) -> Any:
-        properties = cloudformation_json["Properties"]
-        return stepfunctions_parser_backends[account_id][region_name].update_state_machine(
-            original_resource.arn,
-            definition=_definition(properties),
-            role_arn=properties["RoleArn"],
-            logging_configuration=_lower_first(properties.get("LoggingConfiguration")),
-        )
-
-    cloud.replace(models, "stepfunctions_backends", stepfunctions_parser_backends)
-    cloud.replace(models.StateMachine, "create_from_cloudformation_json", classmethod(create))
-    cloud.replace(models.StateMachine, "update_from_cloudformation_json", classmethod(update))
-
-
-def _definition(properties: Mapping[str, Any]) -> str:
-    """ASL of a resource, with ``${name}`` replaced by its DefinitionSubstitutions."""
-    if "DefinitionS3Location" in properties:
-        raise UnsupportedError(
-            "AWS::StepFunctions::StateMachine", "DefinitionS3Location", "DefinitionString is needed"
-        )
-    definition = properties.get("DefinitionString") or json.dumps(properties["Definition"])
-    for name, value in (properties.get("DefinitionSubstitutions") or {}).items():
-        text = value if isinstance(value, str) else json.dumps(value)
-        definition = definition.replace(f"${{{name}}}", text)
-    return str(definition)
-
-
-def _lower_first(value: Any) -> Any:
-    """Keys as the API has them: CloudFormation writes ``Level``, the API ``level``."""
-    if isinstance(value, Mapping):
-        return {key[:1].lower() + key[1:]: _lower_first(item) for key, item in value.items()}
-    return [_lower_first(item) for item in value] if isinstance(value, list) else value

@@ -124,7 +124,7 @@ def test_who_does_not_sign_is_told_in_the_form_that_was_asked(cloud: LocalCloud)
     [
         ("lambda", lambda client: client.list_functions()),
         ("dynamodb", lambda client: client.list_tables()),
-        ("ec2", lambda client: client.describe_instances()),
+        ("glue", lambda client: client.list_jobs()),
         ("sqs", lambda client: client.list_queues()),
         ("codedeploy", lambda client: client.list_applications()),
     ],

@@ -437,8 +437,14 @@ def test_policy_documents_of_cloudformation_count(cloud: LocalCloud, bucket: str
             "Policies": [{"PolicyName": "own", "PolicyDocument": json.loads(policy(allow))}],
         },
     }
-    cloud.client("cloudformation").create_stack(
-        StackName="roles", TemplateBody=json.dumps({"Resources": {"Role": role}})
+    stacks = cloud.client("cloudformation")
+    stacks.create_stack(
+        StackName="roles",
+        TemplateBody=json.dumps({"Resources": {"Role": role}}),
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+    )
+    stacks.get_waiter("stack_create_complete").wait(
+        StackName="roles", WaiterConfig={"Delay": 0.02, "MaxAttempts": 1000}
     )
     arn = f"arn:aws:iam::{cloud.account_id}:role/of-a-stack"
     as_role(cloud, "s3", arn).list_objects_v2(Bucket=bucket)

@@ -1,32 +1,17 @@
-"""A started cloud with every service that a resource type needs, and a driver of its stacks."""
+"""A driver of stacks, and what all services know, to be compared."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from local_cloud import cloud as cloud_module
-from local_cloud import cloudformation, ec2
 from local_cloud.cloud import LocalCloud
-from local_cloud.services import REFUSED, SERVICES
 
 DEADLINE_SECONDS = 60.0
-#: Services, and an operation, that a module of their own brings: here moto answers for them.
-ADMITTED = {
-    "codebuild": ("codebuild",),
-    "codecommit": ("codecommit",),
-    "codepipeline": ("codepipeline",),
-    "ec2": ("ec2",),
-    "elasticfilesystem": ("efs",),
-    "events": ("events",),
-    "servicecatalog": ("servicecatalog",),
-    "sns": ("sns",),
-}
-NOTIFICATIONS = ("s3", "PutBucketNotificationConfiguration")
 
 
 class Driver:
@@ -104,28 +89,6 @@ def with_defaults(options: dict[str, Any]) -> dict[str, Any]:
     ]
     defaults: dict[str, Any] = {"Capabilities": ["CAPABILITY_NAMED_IAM"]}
     return {**defaults, **({"Parameters": parameters} if parameters else {}), **options}
-
-
-@pytest.fixture(scope="package")
-def _admitted() -> Iterator[None]:
-    added = {name: services for name, services in ADMITTED.items() if name not in SERVICES}
-    SERVICES.update(added)
-    refused = REFUSED.pop(NOTIFICATIONS, None)
-    yield
-    for name in added:
-        del SERVICES[name]
-    if refused is not None:
-        REFUSED[NOTIFICATIONS] = refused
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory, _admitted: None) -> Iterator[LocalCloud]:
-    """A started account, empty at the first test of the module."""
-    with LocalCloud(tmp_path_factory.mktemp("local"), wait_factor=0.001) as started:
-        if "local_cloud.cloudformation" not in cloud_module.SERVICES:
-            ec2.install(started)
-            cloudformation.install(started)
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,6 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from local_cloud import cloud as cloud_module
-from local_cloud import cloudformation
 from local_cloud.cloud import LocalCloud
 
 Stacks = Any  # the driver of conftest.py
@@ -592,8 +590,6 @@ def test_the_cloud_stops_while_a_stack_is_made(tmp_path: Path) -> None:
     LocalCloud._started, started = None, LocalCloud._started
     try:
         with LocalCloud(tmp_path) as cloud:
-            if "local_cloud.cloudformation" not in cloud_module.SERVICES:
-                cloudformation.install(cloud)
             cloud.client("cloudformation").create_stack(
                 StackName="stopped",
                 TemplateBody=json.dumps(template(**roles)),
