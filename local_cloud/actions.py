@@ -63,7 +63,7 @@ CONDITION_KEYS: dict[str, frozenset[str]] = {
     "cloudwatch": frozenset({"cloudwatch:namespace"}),
     "ec2": frozenset({"ec2:createaction"}),
     "elasticfilesystem": frozenset({"elasticfilesystem:createaction"}),
-    "iam": frozenset({"iam:passedtoservice"}),
+    "iam": frozenset({"iam:passedtoservice", "iam:permissionsboundary", "iam:policyarn"}),
     "kms": frozenset({"kms:viaservice", "kms:calleraccount", "kms:encryptioncontext:*"}),
     "s3": frozenset(
         {
@@ -347,6 +347,11 @@ def _service_context(prefix: str, parameters: Parameters) -> dict[str, tuple[str
             f"sagemaker:{key}": _every(parameters, names)
             for key, names in _SAGEMAKER_CONTEXT.items()
         }
+    elif prefix == "iam":
+        values = {
+            "iam:permissionsboundary": [parameters.get("PermissionsBoundary")],
+            "iam:policyarn": [parameters.get("PolicyArn")],
+        }
     elif prefix == "sts":
         values = {
             "sts:externalid": [parameters.get("ExternalId")],
@@ -524,6 +529,10 @@ def _stack_resources(parameters: Parameters) -> list[str]:
     return [resource if resource.startswith("arn:") or resource == "*" else f"{resource}/*"]
 
 
+def _new_role(parameters: Parameters) -> list[str]:
+    return [f"role{parameters.get('Path') or '/'}{parameters['RoleName']}"]
+
+
 def _new_policy(parameters: Parameters) -> list[str]:
     return [f"policy{parameters.get('Path') or '/'}{parameters['PolicyName']}"]
 
@@ -618,7 +627,7 @@ _IAM = _same(
         "AttachRolePolicy": _role,
         "CreatePolicy": _new_policy,
         "CreatePolicyVersion": _policy,
-        "CreateRole": _role,
+        "CreateRole": _new_role,
         "DeletePolicy": _policy,
         "DeletePolicyVersion": _policy,
         "DeleteRole": _role,
@@ -785,6 +794,7 @@ _CODEBUILD = _same(
         "UpdateProject": _project,
     }
 )
+
 
 def _pipeline(parameters: Parameters) -> list[str]:
     declared = parameters.get("pipeline") or {}

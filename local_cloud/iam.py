@@ -202,8 +202,9 @@ class Account:
     def check(self, identity: Identity, wanted: Iterable[Need], user_agent: str = "") -> None:
         """Return when a role has every one of these permissions; raise like :meth:`authorize`."""
         for need in wanted:
-            resource = self._key_arn(need)
-            request = self._request(identity, need.action, resource, need.context, user_agent)
+            resource = self._arn(need)
+            context = {**self._boundary_context(need.action, resource), **need.context}
+            request = self._request(identity, need.action, resource, context, user_agent)
             _raise_if_denied(identity, request, decide(self._policies(identity, resource), request))
 
     # ---------------------------------------------------------------- assuming roles
@@ -377,10 +378,28 @@ class Account:
             },
         )
 
-    def _key_arn(self, need: Need) -> str:
-        """ARN of the key where a permission names it by its id or an alias."""
-        if not need.action.startswith("kms:") or need.resource in {"*", ""}:
+    def _arn(self, need: Need) -> str:
+        """ARN of what a permission names by an id, an alias, or a name without its path."""
+        if need.resource in {"*", ""}:
             return need.resource
+        if need.action.startswith("kms:"):
+            return self._key_arn(need)
+        if need.action.startswith("iam:") and ":role/" in need.resource:
+            role = self._role_named(need.resource.rpartition("/")[2])
+            return need.resource if role is None else str(role.arn)
+        return need.resource
+
+    def _role_named(self, name: str) -> Role | None:
+        return next((role for role in list(self._iam.roles.values()) if role.name == name), None)
+
+    def _boundary_context(self, action: str, resource: str) -> dict[str, tuple[str, ...]]:
+        """The boundary of a role that is there: what may be done to it can depend on that."""
+        role = self.role(resource) if action.startswith("iam:") else None
+        if role is None or not role.permissions_boundary_arn:
+            return {}
+        return {"iam:permissionsboundary": (role.permissions_boundary_arn,)}
+
+    def _key_arn(self, need: Need) -> str:
         name = need.resource.rpartition(":")[2].removeprefix("key/")
         key_id = self._kms.get_key_id_from_alias(name) if name.startswith("alias/") else name
         return f"arn:{_PARTITION}:kms:{self.region}:{self.account_id}:key/{key_id or name}"

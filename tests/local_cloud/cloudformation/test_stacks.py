@@ -469,6 +469,57 @@ def test_a_permission_that_the_role_lacks_fails_the_resource_that_needs_it(
     iam.delete_role(RoleName="deployer")
 
 
+def test_a_deployer_that_may_make_roles_at_one_path_within_a_boundary_only(
+    cloud: LocalCloud, stacks: Stacks, dump: Dump
+) -> None:
+    iam = cloud.client("iam")
+    document = json.dumps(policy("s3:GetObject"))
+    boundary = iam.create_policy(PolicyName="boundary", PolicyDocument=document)["Policy"]["Arn"]
+    arn = iam.create_role(RoleName="maker", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"][
+        "Arn"
+    ]
+    roles = "arn:aws:iam::000000000000:role/project/*"
+    bounded = {
+        **policy("iam:CreateRole", "iam:PutRolePolicy", "iam:DeleteRolePolicy", resource=roles)[
+            "Statement"
+        ][0],
+        "Condition": {"StringEquals": {"iam:PermissionsBoundary": boundary}},
+    }
+    (others,) = policy(
+        "iam:DeleteRole", "iam:GetRole", "iam:TagRole", "iam:UpdateRole", resource=roles
+    )["Statement"]
+    iam.put_role_policy(
+        RoleName="maker",
+        PolicyName="some",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [bounded, others]}),
+    )
+    before = dump()
+
+    def body(**properties: Any) -> dict[str, Any]:
+        inline = [{"PolicyName": "own", "PolicyDocument": policy("s3:GetObject")}]
+        return template(Role=role(Policies=inline, **properties))
+
+    within = {"Path": "/project/", "PermissionsBoundary": boundary}
+    for name, properties in (
+        ("no-boundary", {"Path": "/project/"}),
+        ("elsewhere", {"Path": "/other/", "PermissionsBoundary": boundary}),
+        ("no-path", {"PermissionsBoundary": boundary}),
+    ):
+        stack = stacks.create(f"maker-{name}", body(**properties), RoleARN=arn)
+        assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
+        reason = stacks.reasons(f"maker-{name}", "CREATE_FAILED")["Role"]
+        assert "not authorized to perform: iam:CreateRole on resource" in reason
+        assert dump() == before
+    assert stacks.create("maker", body(**within), RoleARN=arn)["StackStatus"] == "CREATE_COMPLETE"
+    changed = body(Description="new", **within)
+    assert stacks.update("maker", changed)["StackStatus"] == "UPDATE_COMPLETE"
+    assert stacks.delete("maker")["StackStatus"] == "DELETE_COMPLETE"
+    assert dump() == before
+    iam.delete_role_policy(RoleName="maker", PolicyName="some")
+    iam.delete_role(RoleName="maker")
+    iam.delete_policy(PolicyArn=boundary)
+
+
 def test_without_a_role_of_its_own_a_stack_is_made_by_the_caller(
     cloud: LocalCloud, stacks: Stacks
 ) -> None:
