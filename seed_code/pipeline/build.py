@@ -122,7 +122,7 @@ def _upload_sample_data(s3: Any, bucket: str, prefix: str, root: Path) -> None:
     for path in files.below(root / "data"):
         if path.suffix not in changes.DOCUMENTATION:
             key = f"{prefix}/{path.relative_to(root / 'data').as_posix()}"
-            s3.upload_file(str(path), bucket, key)
+            s3.put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
             print(f"Uploaded s3://{bucket}/{key}, the repository's sample data")
 
 

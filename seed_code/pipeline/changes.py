@@ -53,6 +53,7 @@ def code_digest(root: Path, output: Path) -> str:
 
     `output`, which the build writes to, is not a part of the repository.
     """
+    root, output = root.absolute(), output.absolute()
     return files.digest(root, [path for path in files.below(root) if _is_code(root, path, output)])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from infrastructure import node
 from mlsystem import (
     artifacts,
     predictor,  # noqa: F401  # loads ONNX Runtime as it should be, before a test does
@@ -93,3 +95,13 @@ def _graph(problem: str, n_numbers: int, n_categories: int) -> onnx.ModelProto:
     )  # fmt: skip
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=9)
+
+
+@pytest.fixture(scope="session")
+def templates() -> dict[str, dict[str, Any]]:
+    """What ``python -m infrastructure synth`` writes, by the stack's name."""
+    node.use()
+    from infrastructure import app
+
+    with tempfile.TemporaryDirectory() as folder:
+        return app.templates(app.app(Path(folder)))

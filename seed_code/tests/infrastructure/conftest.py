@@ -9,15 +9,12 @@ import copy
 import fnmatch
 import json
 import re
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infrastructure import node
 from infrastructure.workflow_input import workflow_input
 from mlsystem import settings
 from mlsystem.names import Names
@@ -52,16 +49,6 @@ def update_golden(pytestconfig: pytest.Config) -> bool:
 
 
 # --- the template -------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def templates() -> dict[str, dict[str, Any]]:
-    """What ``python -m infrastructure synth`` writes, by the stack's name."""
-    node.use()
-    from infrastructure import app
-
-    with tempfile.TemporaryDirectory() as folder:
-        return app.templates(app.app(Path(folder)))
 
 
 @pytest.fixture(scope="session")

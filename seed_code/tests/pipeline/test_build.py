@@ -1,0 +1,286 @@
+"""The Build stage as buildspec.yml starts it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mlsystem import settings
+from mlsystem.errors import UserError
+from mlsystem.names import Names
+from pipeline import champion, changes, images
+from pipeline.__main__ import main
+
+SEED_CODE = Path(__file__).parents[2]
+PACKAGE_ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/churn-p-1/3"
+DIGEST = "sha256:" + 64 * "b"
+DATA = {"Key": "data/a.csv", "Size": 1, "ETag": '"1"'}
+
+
+@pytest.fixture
+def run(aws, repository, variables, monkeypatch):
+    monkeypatch.chdir(repository)
+    return lambda: main(["build", "--output", "release"], aws)
+
+
+def image_is_known(aws):
+    aws.answers("ecr", "describe_images", {"imageDetails": [{"imageDigest": DIGEST}]})
+
+
+def champion_is(aws, archive_uri=None, package=None):
+    if archive_uri:
+        package = {"Containers": [{"Image": "i", "ModelDataUrl": archive_uri}]}
+    listed = []
+    if package:
+        listed = [
+            {
+                "ModelPackageArn": PACKAGE_ARN,
+                "ModelPackageStatus": "Completed",
+                "CreationTime": 0,
+            }
+        ]
+    aws.answers(
+        "sagemaker", "list_model_packages", {"ModelPackageSummaryList": listed},
+        ModelPackageGroupName="churn-p-1", ModelApprovalStatus="Approved",
+        SortBy="CreationTime", SortOrder="Descending", MaxResults=1,
+    )  # fmt: skip
+    if package:
+        aws.answers(
+            "sagemaker", "describe_model_package",
+            {
+                "ModelPackageName": "m", "ModelPackageArn": PACKAGE_ARN, "CreationTime": 0,
+                "ModelPackageStatus": "Completed",
+                "ModelPackageStatusDetails": {"ValidationStatuses": []},
+                "InferenceSpecification": package,
+            },
+            ModelPackageName=PACKAGE_ARN,
+        )  # fmt: skip
+
+
+def data_was_there(aws):
+    aws.answers("s3", "list_object_versions", {"DeleteMarkers": [{"Key": "data/a.csv"}]})
+    aws.answers("s3", "list_objects_v2", {"Contents": [DATA]})
+
+
+def executed_before(aws, *releases):
+    summaries = [{"pipelineExecutionId": one, "status": "InProgress"} for one in releases]
+    aws.answers(
+        "codepipeline", "list_pipeline_executions", {"pipelineExecutionSummaries": summaries}
+    )
+
+
+def settings_are_uploaded(aws, variables, repository):
+    names = Names(variables["PROJECT_KEY"], variables["RELEASE"])
+    text = settings.load(repository / "project.yml").to_json().encode()
+    aws.written(names.settings_key, text, ContentType="application/json")
+    aws.written(names.inputs_key, ContentType="application/json")
+
+
+def everything_is_new(aws, variables, repository):
+    image_is_known(aws)
+    champion_is(aws)
+    data_was_there(aws)
+    executed_before(aws)
+    settings_are_uploaded(aws, variables, repository)
+
+
+def test_what_later_stages_take_is_written(run, aws, variables, repository, capsys):
+    everything_is_new(aws, variables, repository)
+    assert run() == 0
+    output = repository / "release"
+    assert (output / "exports/TRAIN").read_text() == "yes\n"
+    execution = json.loads((output / "workflow-input.json").read_text())
+    assert execution["release"] == variables["RELEASE"]
+    assert execution["image"] == f"{variables['CONTAINER_REPOSITORY_URI']}@{DIGEST}"
+    assert execution["register"]["approval"] == "PendingManualApproval"
+    assert execution["register"]["champion"] == "none"
+    assert {tag["Key"]: tag["Value"] for tag in execution["tags"]} == {
+        "sagemaker:project-name": "Churn",
+        "sagemaker:project-id": "p-1",
+        "mlsystem-project": "churn-p-1",
+        "mlsystem:release": variables["RELEASE"],
+    }
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "Train: yes, no release has been trained before"
+    )
+
+
+def test_configurations_fit_their_templates(run, aws, variables, repository, templates):
+    everything_is_new(aws, variables, repository)
+    assert run() == 0
+    for name, template in templates.items():
+        made = json.loads((repository / f"release/{name}-configuration.json").read_text())
+        assert set(made) == {"Parameters", "Tags"}
+        assert made["Parameters"].keys() == template["Parameters"].keys()
+        for parameter, value in made["Parameters"].items():
+            rule = template["Parameters"][parameter]
+            assert re.search(rule.get("AllowedPattern", ""), value), parameter
+            assert len(value) <= rule.get("MaxLength", 100), parameter
+        assert made["Tags"] == {
+            "sagemaker:project-name": "Churn",
+            "sagemaker:project-id": "p-1",
+            "mlsystem-project": "churn-p-1",
+        }
+
+
+def test_the_champion_is_the_newest_approved_version(run, aws, variables, repository):
+    archive = f"s3://{variables['DATA_BUCKET']}/releases/r-0/model/j/output/model.tar.gz"
+    image_is_known(aws)
+    champion_is(aws, archive)
+    data_was_there(aws)
+    executed_before(aws)
+    settings_are_uploaded(aws, variables, repository)
+    assert run() == 0
+    execution = json.loads((repository / "release/workflow-input.json").read_text())
+    assert execution["evaluate"]["inputs"][-1]["S3Input"]["S3Uri"] == archive
+    assert execution["register"]["champion"] == PACKAGE_ARN
+
+
+def test_an_approved_version_without_an_archive(aws):
+    champion_is(aws, None, package={"Containers": [{"Image": "i"}]})
+    with pytest.raises(UserError, match=f"{PACKAGE_ARN}: approved, without an archive"):
+        champion.find(aws("sagemaker"), "churn-p-1")
+
+
+def test_documentation_alone_trains_nothing_and_writes_nothing_to_the_bucket(
+    run, aws, variables, repository, capsys
+):
+    (repository / "README.md").write_text("better words")
+    bucket = variables["DATA_BUCKET"]
+    aws.answers("s3", "list_objects_v2", {"Contents": [DATA]})
+    known = changes.ReleaseInputs(
+        changes.code_digest(repository, repository / "release"),
+        changes.settings_digest(settings.load(repository / "project.yml")),
+        changes.data_digest(aws("s3"), bucket, "data"),
+    )
+    image_is_known(aws)
+    champion_is(aws)
+    data_was_there(aws)
+    executed_before(aws, variables["RELEASE"], "r-1")
+    note = "releases/r-1/settings/inputs.json"
+    aws.listing(note, note)
+    aws.object(note, known.to_json())
+    assert run() == 0
+    assert (repository / "release/exports/TRAIN").read_text() == "no\n"
+    expected = "Train: no, code, settings and data are those of release r-1"
+    assert capsys.readouterr().out.splitlines()[-1] == expected
+
+
+@pytest.fixture
+def always(variables, monkeypatch):
+    monkeypatch.setenv("RETRAIN", "always")
+    return variables
+
+
+def test_it_can_be_told_to_train(run, aws, always, repository, capsys):
+    image_is_known(aws)
+    champion_is(aws)
+    data_was_there(aws)
+    settings_are_uploaded(aws, always, repository)
+    assert run() == 0
+    assert "Train: yes, as the variable RETRAIN asks" in capsys.readouterr().out
+
+
+def test_a_new_project_gets_its_sample_data(run, aws, variables, repository):
+    image_is_known(aws)
+    champion_is(aws)
+    aws.answers("s3", "list_object_versions", {}, Bucket=variables["DATA_BUCKET"],
+                Prefix="data/", MaxKeys=1)  # fmt: skip
+    aws.written("data/churn.csv", (repository / "data/churn.csv").read_bytes())
+    aws.answers("s3", "list_objects_v2", {"Contents": [DATA]})
+    executed_before(aws)
+    settings_are_uploaded(aws, variables, repository)
+    assert run() == 0
+
+
+# --- mistakes -----------------------------------------------------------------------------------
+
+
+def failed(run, capsys):
+    """Return the last line of a build that failed."""
+    assert run() == 1
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    return captured.err.splitlines()[-1]
+
+
+def test_settings_that_are_not_accepted(run, repository, capsys):
+    with (repository / "project.yml").open("a") as file:
+        file.write("deplo: {}\n")
+    assert "project.yml:4 deplo: unknown key 'deplo'" in failed(run, capsys)
+    assert not (repository / "release").exists()
+
+
+def test_a_dockerfile_that_does_not_build(run, aws, docker, capsys, repository):
+    docker.fails_at("build")
+    aws.refuses("ecr", "describe_images", "ImageNotFoundException")
+    assert failed(run, capsys).startswith("container/Dockerfile: docker build ended with 2: ")
+    assert not (repository / "release").exists()
+
+
+def test_what_aws_refuses(run, aws, capsys):
+    aws.refuses("ecr", "describe_images", "AccessDeniedException", message="not authorized")
+    assert failed(run, capsys) == (
+        "DescribeImages: AccessDeniedException: not authorized; an answer from AWS."
+    )
+
+
+def test_a_champion_of_another_bucket(run, aws, capsys):
+    image_is_known(aws)
+    champion_is(aws, "s3://somebody-elses/model.tar.gz")
+    assert failed(run, capsys).startswith(
+        "champion: 's3://somebody-elses/model.tar.gz'; an archive"
+    )
+
+
+@pytest.mark.parametrize("name", ["RELEASE", "DATA_BUCKET", "PERMISSIONS_BOUNDARY_ARN"])
+def test_a_variable_that_is_missing(name, run, monkeypatch, capsys):
+    monkeypatch.delenv(name)
+    assert failed(run, capsys).startswith(f"environment variable {name}: not set; a value")
+
+
+def test_a_variable_with_another_value(run, monkeypatch, capsys):
+    monkeypatch.setenv("RETRAIN", "never")
+    expected = "environment variable RETRAIN: 'never'; when-changed or always."
+    assert failed(run, capsys) == expected
+
+
+@pytest.mark.parametrize("arguments", [[], ["buil"], ["build"], ["test"]])
+def test_a_wrong_command_line(arguments, aws, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments, aws)
+    assert caught.value.code == 2
+    assert "usage: python -m pipeline" in capsys.readouterr().err
+
+
+# --- the repository's own -----------------------------------------------------------------------
+
+
+def test_the_digest_of_our_image_can_be_computed():
+    assert re.fullmatch(
+        "[0-9a-f]{64}", images.content_digest(SEED_CODE, Path("container/Dockerfile"))
+    )
+
+
+@pytest.mark.parametrize("name", ["buildspec.yml", "buildspec-test.yml"])
+def test_a_buildspec_runs_programs_and_exports_files_that_they_write(name):
+    document = yaml.safe_load((SEED_CODE / name).read_text())
+    assert document["version"] == 0.2
+    commands = [line for phase in document["phases"].values() for line in phase["commands"]]
+    assert all(re.match(r"python -m \w+ |export [A-Z]+=", command) for command in commands)
+    assert "post_build" not in document["phases"]
+    exported = document["env"]["exported-variables"]
+    exports = [command for command in commands if command.startswith("export")]
+    assert exports == [f'export {one}="$(cat release/exports/{one})"' for one in exported]
+
+
+def test_the_artifact_is_what_the_pipeline_takes():
+    document = yaml.safe_load((SEED_CODE / "buildspec.yml").read_text())
+    assert sorted(document["artifacts"]["files"]) == [
+        "dev-configuration.json", "dev.json", "workflow-configuration.json",
+        "workflow-input.json", "workflow.json",
+    ]  # fmt: skip
