@@ -95,7 +95,9 @@ def main(paths: Paths) -> int:
     n_workers = available_cpus()
     with _private_folder() as (folder, user):
         servers = _start(folder, user, address, n_workers)
-        print(f"serve: {model_name} on {address}, workers: {n_workers}", file=sys.stderr, flush=True)
+        print(
+            f"serve: {model_name} on {address}, workers: {n_workers}", file=sys.stderr, flush=True
+        )
         try:
             while not stopping:
                 _check_running(servers)

@@ -14,7 +14,7 @@ import tempfile
 import zlib
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Final
+from typing import IO, BinaryIO, Final, cast
 
 from mlsystem.errors import ArtifactError
 
@@ -201,8 +201,7 @@ def _checked_name(member: tarfile.TarInfo, where: str) -> str:
 
 
 def _write_member(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path, where: str) -> None:
-    content = tar.extractfile(member)
-    assert content is not None, "a regular file has content"
+    content = cast("IO[bytes]", tar.extractfile(member))  # None is for links and devices only
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with content, path.open("xb") as file:
