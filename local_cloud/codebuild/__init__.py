@@ -41,9 +41,10 @@ PARITY = [
         "CodeBuild",
         "partial",
         "A build is processes of the current user, with its own folders and environment; its Python"
-        " is a fresh virtual environment of this machine's version that also sees the packages of"
-        " the local cloud; reports are not kept; `docker` and `aws` on its PATH are stand-ins"
-        " (docker login, build, tag, push, images, inspect; aws <service> <operation>)",
+        " is a virtual environment of this machine's version, shared by builds whose sources have"
+        " the same requirements files, so that what is installed stays; reports are not kept;"
+        " `docker` and `aws` on its PATH are stand-ins (docker login, build, tag, push, images,"
+        " inspect; aws <service> <operation>)",
     ),
     Parity(
         "CodeBuild",

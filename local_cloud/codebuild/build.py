@@ -214,6 +214,7 @@ class Build:
         with self._phase("DOWNLOAD_SOURCE", log):
             self._download(machine)
             buildspec = self._read_buildspec(machine.source)
+            machine.choose_python()
         environment = self._environment(machine, buildspec)
         shell = Shell(machine.scripts, buildspec.shell, machine.source)
         self._note_python(buildspec, log)
@@ -222,7 +223,7 @@ class Build:
             succeeding = {"CODEBUILD_BUILD_SUCCEEDING": str(int(is_good))}
             commands = partial(self._run_commands, shell, environment, succeeding, log)
             try:
-                with self._phase(name.upper(), log):
+                with self._phase(name.upper(), log), _lock(machine, name):
                     self._run_phase(buildspec.phases.get(name), commands)
             except _StepError:
                 is_good = False
@@ -274,6 +275,10 @@ class Build:
             phase.status = "FAILED"
             phase.context = {"statusCode": _CODES.get(kind, "CLIENT_ERROR"), "message": str(error)}
             raise _StepError("", str(error)) from error
+        except Exception as error:  # a defect of ours: the build must say so too
+            phase.status = "FAULT"
+            phase.context = {"statusCode": "INTERNAL_ERROR", "message": repr(error)}
+            raise
         finally:
             phase.ended = dt.datetime.now(dt.UTC)
             reason = f": {phase.context['message']}" if phase.context else ""
@@ -440,6 +445,13 @@ _CODES = {
     "PROVISIONING": "ACCESS_DENIED",
     "UPLOAD_ARTIFACTS": "CLIENT_ERROR",
 }
+
+
+def _lock(machine: Machine, phase: str) -> contextlib.AbstractContextManager[None]:
+    """Builds that share a Python install one after the other."""
+    return machine.installing() if phase == "install" else contextlib.nullcontext()
+
+
 _nobody: Callable[[str], object] = len
 
 

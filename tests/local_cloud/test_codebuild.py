@@ -135,7 +135,9 @@ phases:
         LINES="first
         'second'"
         export LINES
-      - python -c 'import boto3; print(boto3.client("sts").get_caller_identity()["Arn"])'
+      - aws sts get-caller-identity --query Arn --output text
+      - python -c 'import sys; print(sys.prefix)'
+      - pip --version
   build:
     commands:
       - echo "$MADE" > deep/made.txt   # still in out
@@ -177,6 +179,7 @@ artifacts:
     assert "PYTEST_CURRENT_TEST" not in variables
     assert f"assumed-role/{role.rpartition('/')[2]}/codebuild" in said
     assert "the data" in said
+    assert str(cloud.root / "python") in said
     assert "of this machine stands for 3.13" in said
     assert build["logs"]["groupName"] == f"/aws/codebuild/{project}"
     assert not list((cloud.root / "codebuild" / project).iterdir())
