@@ -1,0 +1,73 @@
+"""pipeline.yml and the repository that it starts with agree on every name between them."""
+
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mlsystem.names import Names
+from pipeline.environment import AcceptanceEnvironment, BuildEnvironment
+
+ROOT = Path(__file__).parent.parent
+SEED = ROOT / "seed_code"
+TEXT = (ROOT / "pipeline.yml").read_text(encoding="utf-8")
+
+
+def resource(name):
+    """The text of a resource in pipeline.yml."""
+    return re.search(rf"\n  {name}:\n(.*?)(?=\n  [A-Z]\w+:\n|\n  # ---|\Z)", TEXT, re.DOTALL)[1]
+
+
+def buildspec(name):
+    return yaml.safe_load((SEED / name).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "project"),
+    [(BuildEnvironment, "BuildProject"), (AcceptanceEnvironment, "TestProject")],
+)
+def test_every_variable_that_a_program_reads_is_set(kind, project):
+    given = set(re.findall(r"\{Name: (\w+), Value", resource(project)))
+    stage = re.search(rf"ProjectName: !Ref {project}\n(.*?)InputArtifacts", TEXT, re.DOTALL)[1]
+    given |= set(re.findall(r'"name": "(\w+)"', stage))
+    assert {field.name.upper() for field in dataclasses.fields(kind)} <= given
+
+
+def test_the_buildspecs_are_where_the_projects_look():
+    for project in ("BuildProject", "TestProject"):
+        name = re.search(r"BuildSpec: (\S+)\}", resource(project))[1]
+        assert buildspec(name)["version"] == 0.2
+
+
+def test_variables_that_the_pipeline_uses_are_exported():
+    used = set(re.findall(r"#\{(Build|TestDev)\.(\w+)\}", TEXT))
+    exported = {
+        (namespace, variable)
+        for namespace, name in (("Build", "buildspec.yml"), ("TestDev", "buildspec-test.yml"))
+        for variable in buildspec(name)["env"]["exported-variables"]
+    }
+    assert used == exported
+
+
+def test_files_that_the_pipeline_takes_are_the_artifact():
+    taken = re.findall(r"Build::([\w-]+\.json)|Input: ([\w-]+\.json)", TEXT)
+    taken = {stack or execution for stack, execution in taken}
+    assert taken == set(buildspec("buildspec.yml")["artifacts"]["files"])
+
+
+def test_outputs_and_names_that_the_pipeline_uses(tmp_path):
+    subprocess.run(
+        [sys.executable, "-m", "infrastructure", "synth", "--output", str(tmp_path)],
+        cwd=SEED, check=True, capture_output=True, timeout=120,
+    )  # fmt: skip
+    outputs = json.loads((tmp_path / "dev.json").read_text())["Outputs"]
+    assert set(re.findall(r"#\{DevStack\.(\w+)\}", TEXT)) == set(outputs)
+    names = Names("key", "r")
+    key = "${ModelName}-${SageMakerProjectId}"
+    assert f"stateMachine:{key}{names.state_machine.removeprefix('key')}" in TEXT
+    assert f"endpoint/{key}{names.dev_endpoint.removeprefix('key')}*" in TEXT
