@@ -7,6 +7,7 @@ module              holds
 ``template``        sections, names and mentions of a template
 ``parameters``      what parameters accept, and their values
 ``intrinsics``      the functions
+``definition``      what a stack is to be, and what a template can ask for
 ``evaluation``      a template with its parameters: resources, properties, outputs
 ``schema``          what AWS publishes about a resource type
 ``validation``      whether everything can be made, before anything is
@@ -15,10 +16,12 @@ module              holds
 ``deployer``        who makes the calls
 ``resources``       the types: their calls as data
 ``stack``           what is known about a stack
-``change_set``      a plan that waits
 ``engine``          carries out, and takes back
 ``stacks``          the account's stacks: what may be done, and who does it
+``exports``         what stacks give each other
+``change_sets``     plans that wait
 ``sources``         templates in S3
+``descriptions``    all of this in the words of the API
 ``api``             requests and answers
 =================== ==============================================================================
 """

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import threading
 import time
+import traceback
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -169,6 +170,13 @@ class Deployer:
         identity = account.identity(self._credentials.access_key)
         if identity is not None and identity.role is not None:
             account.check(identity, [Need(action, resource)])
+
+    def write_down(self, error: Exception) -> None:
+        """Append the traceback of an error that nobody expected to the cloud's log."""
+        log = self.cloud.root / "logs" / "local_cloud.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8") as file:
+            traceback.print_exception(error, file=file)
 
     def pauses(self, seconds: float) -> Pauses:
         """Waits between polls, until so many seconds are over."""

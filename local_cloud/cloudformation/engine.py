@@ -12,11 +12,11 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events
 from __future__ import annotations
 
 import dataclasses
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local_cloud.cloudformation.definition import Surroundings
 from local_cloud.cloudformation.deployer import (
     Deployer,
     ResourceError,
@@ -24,7 +24,7 @@ from local_cloud.cloudformation.deployer import (
     reason_of,
 )
 from local_cloud.cloudformation.errors import CloudFormationError
-from local_cloud.cloudformation.evaluation import Evaluation, Output, Surroundings
+from local_cloud.cloudformation.evaluation import Evaluation, Output
 from local_cloud.cloudformation.plan import Action, action_of, compare, deletion_order
 from local_cloud.cloudformation.resources.calls import State
 from local_cloud.cloudformation.resources.resource_type import ResourceType
@@ -160,6 +160,9 @@ class Engine:
                 stack.note("UPDATE_ROLLBACK_FAILED", failed)
                 return
             stack.undo.pop()
+        for resource in list(stack.resources.values()):
+            if resource.status == "UPDATE_FAILED":  # before anything of it was changed
+                self._note(resource, "UPDATE_COMPLETE")
         stack.note("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS")
         while stack.doomed:
             doomed = stack.doomed[0]
@@ -406,8 +409,5 @@ class Engine:
 
     def _report(self, error: Exception) -> None:
         """Write down what nobody expected; the event has room for one line."""
-        if isinstance(error, _EXPECTED):
-            return
-        log = self._deployer.cloud.root / "logs" / "local_cloud.log"
-        with log.open("a", encoding="utf-8") as file:
-            traceback.print_exception(error, file=file)
+        if not isinstance(error, _EXPECTED):
+            self._deployer.write_down(error)

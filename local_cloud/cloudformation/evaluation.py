@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from local_cloud.cloudformation import graph, parameters
+from local_cloud.cloudformation.definition import Definition, Surroundings
 from local_cloud.cloudformation.errors import TemplateError
 from local_cloud.cloudformation.intrinsics import (
     Scope,
@@ -19,66 +20,9 @@ from local_cloud.cloudformation.intrinsics import (
 )
 from local_cloud.cloudformation.resources.calls import State
 from local_cloud.cloudformation.resources.table import TYPES
-from local_cloud.cloudformation.template import Resource, Template
+from local_cloud.cloudformation.template import Resource
 
-__all__ = ["Definition", "Evaluation", "Output", "Resources", "Surroundings"]
-
-
-@dataclass(frozen=True)
-class Definition:
-    """What a stack is to be.
-
-    Parameters
-    ----------
-    template
-        Checked for form.
-    parameters
-        Name -> text of every parameter.
-    tags
-        Of the stack; resources that take tags get them too.
-    capabilities
-        What the caller acknowledged.
-    """
-
-    template: Template
-    parameters: Mapping[str, str]
-    tags: Mapping[str, str] = field(default_factory=dict)
-    capabilities: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What of the account and the stack a template can ask for.
-
-    Parameters
-    ----------
-    account_id, region, stack_id, stack_name
-        Pseudo parameters.
-    exports
-        Value of another stack's export by its name; ``None`` without.
-    zones
-        Names of the availability zones.
-    """
-
-    account_id: str
-    region: str
-    stack_id: str
-    stack_name: str
-    exports: Callable[[str], str | None]
-    zones: Callable[[], list[str]]
-
-    @property
-    def pseudo_parameters(self) -> dict[str, Any]:
-        """Name -> value."""
-        return {
-            "AWS::AccountId": self.account_id,
-            "AWS::NotificationARNs": [],
-            "AWS::Partition": "aws",
-            "AWS::Region": self.region,
-            "AWS::StackId": self.stack_id,
-            "AWS::StackName": self.stack_name,
-            "AWS::URLSuffix": "amazonaws.com",
-        }
+__all__ = ["Evaluation", "Output", "Resources"]
 
 
 @dataclass(frozen=True)

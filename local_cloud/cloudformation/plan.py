@@ -13,9 +13,10 @@ from enum import Enum
 from typing import Any
 
 from local_cloud.cloudformation import graph
+from local_cloud.cloudformation.definition import Definition, Surroundings
 from local_cloud.cloudformation.deployer import Deployer
 from local_cloud.cloudformation.errors import TemplateError
-from local_cloud.cloudformation.evaluation import Definition, Evaluation, Surroundings
+from local_cloud.cloudformation.evaluation import Evaluation
 from local_cloud.cloudformation.intrinsics import is_known
 from local_cloud.cloudformation.resources import availability
 from local_cloud.cloudformation.resources.resource_type import ResourceType
@@ -74,18 +75,18 @@ class Plan:
     ----------
     steps
         One for each resource.
-    changes_outputs
-        Whether an output or an export differs.
+    changes_stack
+        Whether an output, an export or a tag of the stack itself differs.
     """
 
     steps: tuple[Step, ...]
-    changes_outputs: bool
+    changes_stack: bool
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing would change."""
         kept = all(step.action is Action.KEEP for step in self.steps)
-        return kept and not self.changes_outputs
+        return kept and not self.changes_stack
 
 
 def make(
@@ -128,7 +129,8 @@ def make(
         Step(Action.DELETE, name, item.declared.type, item.state.physical_id)
         for name, item in deletion_order(gone)
     ]
-    return Plan(tuple(steps), expected.outputs() != stack.outputs)
+    tags_differ = dict(definition.tags) != dict(stack.definition.tags)
+    return Plan(tuple(steps), tags_differ or expected.outputs() != stack.outputs)
 
 
 def _step(

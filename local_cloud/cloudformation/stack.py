@@ -6,7 +6,8 @@ import datetime as dt
 import uuid
 from dataclasses import dataclass, field
 
-from local_cloud.cloudformation.evaluation import Definition, Output
+from local_cloud.cloudformation.definition import Definition
+from local_cloud.cloudformation.evaluation import Output
 from local_cloud.cloudformation.resources.calls import State
 from local_cloud.cloudformation.resources.parts import Part
 from local_cloud.cloudformation.template import Resource
@@ -120,6 +121,8 @@ class Stack:
         Resources to be deleted at its end.
     events
         Oldest first.
+    version
+        How often something was done to it.
     """
 
     id: str
@@ -144,6 +147,7 @@ class Stack:
     undo: list[Undo] = field(default_factory=list)
     doomed: list[StackResource] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    version: int = 0
 
     @property
     def is_deleted(self) -> bool:
@@ -163,6 +167,19 @@ class Stack:
             for name, resource in list(self.resources.items())
             if resource.state.physical_id
         }
+
+    def begin(self, status: str, token: str) -> None:
+        """Give the stack the status of what somebody does to it now."""
+        self.version += 1
+        self.token = token
+        if status == "UPDATE_IN_PROGRESS":
+            self.updated = now()
+        self.note(status, "User Initiated")
+
+    def redefine(self, definition: Definition) -> None:
+        """Have the stack become another; what it was is kept for a rollback."""
+        self.previous = (self.definition, self.outputs, self.imports)
+        self.definition = definition
 
     def note(self, status: str, reason: str = "") -> None:
         """Give the stack a status, with its event."""

@@ -1,14 +1,12 @@
-"""The stacks and change sets of one account: what may be done to them, and who does it.
+"""The stacks of one account: what may be done to them, and who does it.
 
 What an operation asks for is checked here, at once; what it does runs in a thread of its own.
 """
 
 from __future__ import annotations
 
-import functools
 import re
 import threading
-import traceback
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,18 +15,17 @@ from botocore.exceptions import ClientError
 
 from local_cloud.cloud import Credentials, LocalCloud
 from local_cloud.cloudformation import parameters, plan, sources, template, validation
-from local_cloud.cloudformation.change_set import ChangeSet
+from local_cloud.cloudformation.definition import Content, Definition, Surroundings
 from local_cloud.cloudformation.deployer import Deployer, Deployers, StoppedError
 from local_cloud.cloudformation.engine import Engine
 from local_cloud.cloudformation.errors import (
     AlreadyExistsError,
-    ChangeSetMissingError,
-    ChangeSetStatusError,
     CloudFormationError,
     TemplateError,
 )
-from local_cloud.cloudformation.evaluation import Definition, Evaluation, Output, Surroundings
-from local_cloud.cloudformation.stack import Stack, now
+from local_cloud.cloudformation.evaluation import Evaluation
+from local_cloud.cloudformation.exports import Exports
+from local_cloud.cloudformation.stack import Stack
 from local_cloud.errors import LocalCloudError, TrustError
 
 __all__ = ["Request", "Stacks"]
@@ -87,11 +84,11 @@ class Stacks:
     """
 
     def __init__(self, cloud: LocalCloud, deployers: type[Deployers] = Deployers) -> None:
+        self.lock = threading.RLock()
+        self.exports = Exports(lambda: [stack for stack in self.all() if not stack.is_deleted])
         self._cloud = cloud
         self._deployers = deployers(cloud, self)
-        self._lock = threading.RLock()
         self._stacks: dict[str, Stack] = {}
-        self._change_sets: dict[str, ChangeSet] = {}
         self._threads: set[threading.Thread] = set()
 
     def stop(self) -> None:
@@ -100,8 +97,6 @@ class Stacks:
         for thread in list(self._threads):
             thread.join(_STOP_SECONDS)
         self._deployers.close()
-
-    # ---------------------------------------------------------------- looking
 
     def all(self) -> list[Stack]:
         """Every stack, the newest first."""
@@ -120,79 +115,61 @@ class Stacks:
                 return stack
         raise CloudFormationError(f"Stack with id {name} does not exist")
 
-    def exports(self) -> list[tuple[str, str, str]]:
-        """Name, value and exporting stack's ARN of every export."""
-        return [
-            (output.export_name, output.value, stack.id)
-            for stack in self.all()
-            if not stack.is_deleted
-            for output in stack.outputs.values()
-            if output.export_name is not None
-        ]
-
-    def importers(self, export_name: str) -> list[str]:
-        """Names of the stacks that import an export."""
-        return sorted(
-            stack.name
-            for stack in self.all()
-            if export_name in stack.imports and not stack.is_deleted
-        )
-
     # ---------------------------------------------------------------- operations
 
     def create(self, request: Request) -> Stack:
         """Start the creation of a stack."""
-        deployer = self._deployer(request, None)
-        definition = self._definition(request, None)
-        with self._lock:
-            stack = self._new_stack(request, definition)
-            self._validate(stack, deployer)
-            self._begin(stack, "CREATE_IN_PROGRESS", request.token)
-        self._start(stack, self.engine(stack, deployer).create)
+        definition = self.definition(request, None)
+        with self.lock:
+            stack = self.new(request, definition)
+            deployer = self.deployer(request, stack)
+            self._validate(stack, definition, deployer)
+            self.begin(stack, "CREATE_IN_PROGRESS", request.token)
+        self.start(stack, self.engine(stack, deployer).create)
         return stack
 
     def update(self, request: Request) -> Stack:
         """Start the update of a stack."""
-        stack = self.find(request.name)
-        deployer = self._deployer(request, stack)
-        definition = self._definition(request, stack.definition)
-        with self._lock:
-            self._require_updatable(stack)
-            if not self._redefine(stack, deployer, definition):
+        with self.lock:
+            stack = self.updatable(request.name)
+            definition = self.definition(request, stack)
+            deployer = self.deployer(request, stack)
+            if self.plan(stack, definition, deployer).is_empty:
                 raise CloudFormationError("No updates are to be performed.")
+            stack.redefine(definition)
             stack.role_arn = request.role_arn or stack.role_arn
-            self._begin(stack, "UPDATE_IN_PROGRESS", request.token)
-        self._start(stack, self.engine(stack, deployer).update)
+            self.begin(stack, "UPDATE_IN_PROGRESS", request.token)
+        self.start(stack, self.engine(stack, deployer).update)
         return stack
 
     def delete(self, request: Request, retained: Iterable[str] = ()) -> None:
         """Start the deletion of a stack; one that is not there is no error."""
-        try:
-            stack = self.find(request.name)
-        except CloudFormationError:
-            return
-        if stack.is_deleted:
-            return
-        deployer = self._deployer(request, stack)
         kept = tuple(retained)
-        with self._lock:
+        with self.lock:
+            try:
+                stack = self.find(request.name)
+            except CloudFormationError:
+                return
+            if stack.is_deleted:
+                return
+            deployer = self.deployer(request, stack)
             self._require_deletable(stack, kept)
-            self._begin(stack, "DELETE_IN_PROGRESS", request.token)
-        self._start(stack, functools.partial(self.engine(stack, deployer).delete, kept))
+            self.begin(stack, "DELETE_IN_PROGRESS", request.token)
+        engine = self.engine(stack, deployer)
+        self.start(stack, lambda: engine.delete(kept))
 
     def continue_rollback(self, request: Request, skipped: Iterable[str] = ()) -> None:
         """Start the rollback of an update again where it failed."""
-        stack = self.find(request.name)
-        deployer = self._deployer(request, stack)
-        with self._lock:
+        left = frozenset(skipped)
+        with self.lock:
+            stack = self.find(request.name)
             if stack.status != "UPDATE_ROLLBACK_FAILED":
                 raise CloudFormationError(
                     f"Stack:{stack.id} is in {stack.status} state and can not continue rollback."
                 )
-            self._begin(stack, "UPDATE_ROLLBACK_IN_PROGRESS", request.token)
-        engine = self.engine(stack, deployer)
-        left = frozenset(skipped)
-        self._start(stack, lambda: engine.roll_back("User Initiated", left))
+            engine = self.engine(stack, self.deployer(request, stack))
+            self.begin(stack, "UPDATE_ROLLBACK_IN_PROGRESS", request.token)
+        self.start(stack, lambda: engine.roll_back("User Initiated", left))
 
     def protect(self, name: str, *, is_protected: bool) -> Stack:
         """Set termination protection."""
@@ -200,112 +177,14 @@ class Stacks:
         stack.is_protected = is_protected
         return stack
 
-    # ---------------------------------------------------------------- change sets
-
-    def create_change_set(
-        self, request: Request, name: str, kind: str, description: str
-    ) -> ChangeSet:
-        """Plan the creation or update of a stack."""
-        with self._lock:
-            previous = self.find(request.name) if kind == "UPDATE" else None
-            if previous is not None:
-                self._require_updatable(previous)
-            deployer = self._deployer(request, previous)
-            definition = self._definition(request, previous.definition if previous else None)
-            stack = previous or self._stack_to_review(request, definition)
-            if any(item.name == name for item in self.change_sets(stack)):
-                raise AlreadyExistsError(f"ChangeSet {name} already exists in stack {stack.name}")
-            change_set = ChangeSet(
-                id=self._arn(f"changeSet/{name}/{uuid.uuid4()}"),
-                name=name,
-                stack=stack,
-                kind=kind,
-                description=description,
-                definition=definition,
-                role_arn=request.role_arn,
-                on_failure=request.on_failure,
-            )
-            self._change_sets[change_set.id] = change_set
-            change_set.fill(functools.partial(self._plan, stack, definition, deployer))
-        return change_set
-
-    def _stack_to_review(self, request: Request, definition: Definition) -> Stack:
-        """The stack that a change set creates: a new one, or one that waits for that."""
-        try:
-            stack = self.find(request.name)
-        except CloudFormationError:
-            stack = self._new_stack(request, definition)
-            self._begin(stack, "REVIEW_IN_PROGRESS", request.token)
-            return stack
-        if stack.status != "REVIEW_IN_PROGRESS":
-            raise CloudFormationError(
-                f"Stack [{stack.name}] already exists and cannot be created again with the"
-                " changeSet."
-            )
-        return stack
-
-    def change_sets(self, stack: Stack) -> list[ChangeSet]:
-        """Change sets of a stack, the newest first."""
-        found = [item for item in list(self._change_sets.values()) if item.stack is stack]
-        return found[::-1]
-
-    def find_change_set(self, name: str, stack_name: str | None) -> ChangeSet:
-        """A change set by ARN, or by its name and its stack's.
-
-        Raises
-        ------
-        ChangeSetMissingError
-            When there is none.
-        """
-        for change_set in list(self._change_sets.values()):
-            names = {change_set.stack.name, change_set.stack.id, None}
-            if change_set.id == name or (change_set.name == name and stack_name in names):
-                return change_set
-        raise ChangeSetMissingError(f"ChangeSet [{name}] does not exist")
-
-    def execute(self, request: Request, change_set: ChangeSet) -> None:
-        """Start what a change set has planned."""
-        stack = change_set.stack
-        with self._lock:
-            if change_set.execution_status != "AVAILABLE":
-                raise ChangeSetStatusError(
-                    f"ChangeSet [{change_set.id}] cannot be executed in its current status of"
-                    f" [{change_set.status}]"
-                )
-            role_arn = change_set.role_arn or stack.role_arn
-            deployer = self._deployer_of(request.credentials, role_arn)
-            stack.role_arn, stack.on_failure = role_arn, change_set.on_failure
-            change_set.execution_status = "EXECUTE_COMPLETE"
-            for other in self.change_sets(stack):
-                if other is not change_set:
-                    other.execution_status = "OBSOLETE"
-            stack.previous = (stack.definition, stack.outputs, stack.imports)
-            stack.definition = change_set.definition
-            is_new = change_set.kind == "CREATE"
-            verb = "CREATE" if is_new else "UPDATE"
-            self._begin(stack, f"{verb}_IN_PROGRESS", request.token)
-        engine = self.engine(stack, deployer)
-        self._start(stack, engine.create if is_new else engine.update)
-
-    def delete_change_set(self, change_set: ChangeSet) -> None:
-        """Forget a change set."""
-        self._change_sets.pop(change_set.id, None)
-
     # ---------------------------------------------------------------- stacks in stacks
 
-    def open_nested(
-        self,
-        deployer: Deployer,
-        name: str,
-        text: str,
-        given: Mapping[str, str | None],
-        tags: Mapping[str, str],
-    ) -> Stack:
+    def open_nested(self, deployer: Deployer, name: str, content: Content) -> Stack:
         """A new stack inside the one that `deployer` works on, about to be created."""
         outer = _outer(deployer)
-        definition = _defined(text, given, tags, outer.definition.capabilities, None)
+        definition = _defined(content, outer.definition.capabilities, None)
         stack = Stack(
-            id=self._arn(f"stack/{name}/{uuid.uuid4()}"),
+            id=self.arn(f"stack/{name}/{uuid.uuid4()}"),
             name=name,
             definition=definition,
             role_arn=outer.role_arn,
@@ -314,48 +193,45 @@ class Stacks:
             on_failure="DO_NOTHING",  # the outer stack deletes it
             retains_except_on_create=outer.retains_except_on_create,
         )
-        self._validate(stack, deployer)
-        with self._lock:
-            self._begin(stack, "CREATE_IN_PROGRESS", outer.token)
+        self._validate(stack, definition, deployer)
+        self.begin(stack, "CREATE_IN_PROGRESS", outer.token)
         return stack
 
-    def redefine_nested(
-        self,
-        deployer: Deployer,
-        stack: Stack,
-        text: str,
-        given: Mapping[str, str | None],
-        tags: Mapping[str, str],
-    ) -> bool:
+    def redefine_nested(self, deployer: Deployer, stack: Stack, content: Content) -> bool:
         """Have a nested stack become another; ``False`` when it is that already."""
         outer = _outer(deployer)
-        definition = _defined(text, given, tags, outer.definition.capabilities, None)
-        with self._lock:
-            if not self._redefine(stack, deployer, definition):
-                return False
-            self._begin(stack, "UPDATE_IN_PROGRESS", outer.token)
+        definition = _defined(content, outer.definition.capabilities, None)
+        if self.plan(stack, definition, deployer).is_empty:
+            return False
+        stack.redefine(definition)
+        self.begin(stack, "UPDATE_IN_PROGRESS", outer.token)
         return True
 
-    def engine(self, stack: Stack, deployer: Deployer) -> Engine:
-        """Who works on a stack."""
-        inside = deployer.within(stack)
-        return Engine(stack, inside, self._surroundings(stack, inside), self._publish)
+    # ---------------------------------------------------------------- what is asked for
 
-    # ---------------------------------------------------------------- checks
-
-    def _definition(self, request: Request, previous: Definition | None) -> Definition:
-        caller = self.deployer(request.credentials)  # who reads the template, whoever deploys it
+    def definition(self, request: Request, stack: Stack | None) -> Definition:
+        """What a stack is to be; what the request does not say stays as `stack` has it."""
+        caller = self.caller(request.credentials)  # who reads the template, whoever deploys it
         text = sources.template_text(caller, request.body, request.url)
-        if text is None and previous is None:
-            raise CloudFormationError("Either Template URL or Template Body must be specified.")
+        previous = stack.definition if stack else None
+        if text is None:
+            if previous is None:
+                raise CloudFormationError("Either Template URL or Template Body must be specified.")
+            text = previous.template.text
         tags = request.tags
         if tags is None:
             tags = previous.tags if previous else {}
-        if text is None and previous is not None:
-            text = previous.template.text
-        return _defined(text or "", request.parameters, tags, request.capabilities, previous)
+        content = Content(text, request.parameters, tags)
+        return _defined(content, request.capabilities, previous)
 
-    def _new_stack(self, request: Request, definition: Definition) -> Stack:
+    def new(self, request: Request, definition: Definition) -> Stack:
+        """A stack that is not in the list yet.
+
+        Raises
+        ------
+        CloudFormationError
+            When the name cannot be a stack's, or is one's.
+        """
         if _NAME.fullmatch(request.name) is None:
             raise CloudFormationError(
                 f"1 validation error detected: Value '{request.name}' at 'stackName' failed to"
@@ -365,7 +241,7 @@ class Stacks:
         if any(_.name == request.name and not _.is_deleted for _ in self.all()):
             raise AlreadyExistsError(f"Stack [{request.name}] already exists")
         return Stack(
-            id=self._arn(f"stack/{request.name}/{uuid.uuid4()}"),
+            id=self.arn(f"stack/{request.name}/{uuid.uuid4()}"),
             name=request.name,
             definition=definition,
             role_arn=request.role_arn,
@@ -374,30 +250,29 @@ class Stacks:
             is_protected=request.is_protected,
         )
 
-    def _validate(self, stack: Stack, deployer: Deployer) -> None:
-        surroundings = self._surroundings(stack, deployer)
-        validation.check(Evaluation(stack.definition, surroundings, {}))
+    def plan(self, stack: Stack, definition: Definition, deployer: Deployer) -> plan.Plan:
+        """What would bring a stack to a definition; see :func:`plan.make`."""
+        self._validate(stack, definition, deployer)
+        return plan.make(definition, self._surroundings(stack, deployer), stack, deployer)
 
-    def _plan(self, stack: Stack, definition: Definition, deployer: Deployer) -> plan.Plan:
-        surroundings = self._surroundings(stack, deployer)
-        validation.check(Evaluation(definition, surroundings, {}))
-        return plan.make(definition, surroundings, stack, deployer)
+    def updatable(self, name: str) -> Stack:
+        """A stack that can be updated.
 
-    def _redefine(self, stack: Stack, deployer: Deployer, definition: Definition) -> bool:
-        """Whether there is something to do; then the definition is the stack's."""
-        steps = self._plan(stack, definition, deployer)
-        if steps.is_empty and dict(definition.tags) == dict(stack.definition.tags):
-            return False
-        stack.previous = (stack.definition, stack.outputs, stack.imports)
-        stack.definition = definition
-        return True
-
-    @staticmethod
-    def _require_updatable(stack: Stack) -> None:
+        Raises
+        ------
+        CloudFormationError
+            When there is none, or it cannot.
+        """
+        stack = self.find(name)
         if stack.status not in _UPDATABLE:
             raise CloudFormationError(
                 f"Stack:{stack.id} is in {stack.status} state and can not be updated."
             )
+        return stack
+
+    def _validate(self, stack: Stack, definition: Definition, deployer: Deployer) -> None:
+        surroundings = self._surroundings(stack, deployer)
+        validation.check(Evaluation(definition, surroundings, {}))
 
     def _require_deletable(self, stack: Stack, retained: tuple[str, ...]) -> None:
         if stack.is_protected:
@@ -413,33 +288,41 @@ class Stacks:
                 f"Invalid operation on stack [{stack.id}]. Resources can be retained only when the"
                 " stack is in the DELETE_FAILED state"
             )
-        for name, _, owner in self.exports():
-            users = self.importers(name) if owner == stack.id else []
-            if users:
-                raise CloudFormationError(
-                    f"Export {name} cannot be deleted as it is in use by {' and '.join(users)}"
-                )
+        self.exports.require_unused(stack)
 
     # ---------------------------------------------------------------- who works
 
-    def deployer(self, credentials: Credentials) -> Deployer:
+    def caller(self, credentials: Credentials) -> Deployer:
         """Who calls with these credentials."""
         return self._deployers.of(credentials)
 
-    def _deployer(self, request: Request, stack: Stack | None) -> Deployer:
-        return self._deployer_of(
-            request.credentials, request.role_arn or (stack.role_arn if stack else None)
-        )
+    def deployer(self, request: Request, stack: Stack) -> Deployer:
+        """Who makes the resources: the request's role, the stack's, or the caller.
 
-    def _deployer_of(self, credentials: Credentials, role_arn: str | None) -> Deployer:
-        if role_arn is not None:
-            try:
-                credentials = self._cloud.credentials(role_arn, _PRINCIPAL)
-            except TrustError as error:
-                raise CloudFormationError(
-                    f"Role {role_arn} is invalid or cannot be assumed: {error}"
-                ) from error
-        return self._deployers.of(credentials)
+        Raises
+        ------
+        CloudFormationError
+            When the role cannot be assumed by CloudFormation.
+        """
+        role_arn = request.role_arn or stack.role_arn
+        if role_arn is None:
+            return self.caller(request.credentials)
+        try:
+            return self._deployers.of(self._cloud.credentials(role_arn, _PRINCIPAL))
+        except TrustError as error:
+            raise CloudFormationError(
+                f"Role {role_arn} is invalid or cannot be assumed: {error}"
+            ) from error
+
+    def engine(self, stack: Stack, deployer: Deployer) -> Engine:
+        """Who carries out what is to be done to a stack."""
+        inside = deployer.within(stack)
+        return Engine(stack, inside, self._surroundings(stack, inside), self.exports.publish)
+
+    def arn(self, resource: str) -> str:
+        """ARN of something of CloudFormation's."""
+        place = f"{self._cloud.region}:{self._cloud.account_id}"
+        return f"arn:aws:cloudformation:{place}:{resource}"
 
     def _surroundings(self, stack: Stack, deployer: Deployer) -> Surroundings:
         return Surroundings(
@@ -447,58 +330,17 @@ class Stacks:
             region=self._cloud.region,
             stack_id=stack.id,
             stack_name=stack.name,
-            exports=functools.partial(self._export_value, stack),
-            zones=functools.partial(_zones, deployer),
+            exports=lambda name: self.exports.value(name, stack),
+            zones=lambda: _zones(deployer),
         )
 
-    def _export_value(self, stack: Stack, name: str) -> str | None:
-        return next(
-            (
-                value
-                for found, value, owner in self.exports()
-                if found == name and owner != stack.id
-            ),
-            None,
-        )
-
-    def _publish(
-        self, stack: Stack, outputs: Mapping[str, Output], imports: frozenset[str]
-    ) -> None:
-        """Keep a stack's outputs, unless an export is another stack's, or in use and different."""
-        wanted = {
-            output.export_name: output.value
-            for output in outputs.values()
-            if output.export_name is not None
-        }
-        with self._lock:
-            for name, value, owner in self.exports():
-                if owner != stack.id and name in wanted:
-                    exporter = self.find(owner).name
-                    raise CloudFormationError(
-                        f"Export with name {name} is already exported by stack {exporter}."
-                    )
-                users = self.importers(name) if owner == stack.id else []
-                if users and wanted.get(name) != value:
-                    done = "updated" if name in wanted else "deleted"
-                    raise CloudFormationError(
-                        f"Export {name} cannot be {done} as it is in use by {' and '.join(users)}"
-                    )
-            stack.outputs, stack.imports = dict(outputs), imports
-
-    def _arn(self, resource: str) -> str:
-        place = f"{self._cloud.region}:{self._cloud.account_id}"
-        return f"arn:aws:cloudformation:{place}:{resource}"
-
-    # ---------------------------------------------------------------- working
-
-    def _begin(self, stack: Stack, status: str, token: str) -> None:
+    def begin(self, stack: Stack, status: str, token: str) -> None:
+        """Put a stack into the list with the status of what is done to it now."""
         self._stacks[stack.id] = stack
-        stack.token = token
-        if status == "UPDATE_IN_PROGRESS":
-            stack.updated = now()
-        stack.note(status, "User Initiated")
+        stack.begin(status, token)
 
-    def _start(self, stack: Stack, work: Callable[[], None]) -> None:
+    def start(self, stack: Stack, work: Callable[[], None]) -> None:
+        """Do it in a thread."""
         thread = threading.Thread(
             target=self._work, args=(stack, work), name=f"stack {stack.name}", daemon=True
         )
@@ -511,10 +353,9 @@ class Stacks:
         except StoppedError:
             pass  # the cloud stops; what was made goes with it
         except Exception as error:
-            with (self._cloud.root / "logs" / "local_cloud.log").open("a") as file:
-                traceback.print_exception(error, file=file)
-            status = stack.status.removesuffix("_IN_PROGRESS")
-            stack.note(f"{status.removesuffix('_CLEANUP')}_FAILED", f"Internal error: {error}")
+            self.caller(self._cloud.account.administrator.credentials).write_down(error)
+            status = stack.status.removesuffix("_IN_PROGRESS").removesuffix("_CLEANUP")
+            stack.note(f"{status}_FAILED", f"Internal error: {error}")
         finally:
             self._threads.discard(threading.current_thread())
 
@@ -526,17 +367,13 @@ def _outer(deployer: Deployer) -> Stack:
 
 
 def _defined(
-    text: str,
-    given: Mapping[str, str | None],
-    tags: Mapping[str, str],
-    capabilities: tuple[str, ...],
-    previous: Definition | None,
+    content: Content, capabilities: tuple[str, ...], previous: Definition | None
 ) -> Definition:
-    parsed = template.parse(text)
+    parsed = template.parse(content.text)
     validation.check_capabilities(parsed, capabilities)
     before = previous.parameters if previous else None
-    texts = parameters.resolve(parsed.parameters, given, before)
-    return Definition(parsed, texts, dict(tags), capabilities)
+    texts = parameters.resolve(parsed.parameters, content.parameters, before)
+    return Definition(parsed, texts, dict(content.tags), capabilities)
 
 
 def _zones(deployer: Deployer) -> list[str]:

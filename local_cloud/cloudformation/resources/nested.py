@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from local_cloud.cloudformation import sources
+from local_cloud.cloudformation.definition import Content
 from local_cloud.cloudformation.deployer import Deployer, ResourceError
 from local_cloud.cloudformation.intrinsics import is_known, text_of
 from local_cloud.cloudformation.resources.calls import State
@@ -45,7 +46,7 @@ class NestedStack(ResourceType):
         place = deployer.cloud
         arn = f"arn:aws:cloudformation:{place.region}:{place.account_id}:stack/{wanted.name}/*"
         deployer.check("cloudformation:CreateStack", arn)
-        inner = deployer.stacks.open_nested(deployer, wanted.name, *_content(deployer, wanted))
+        inner = deployer.stacks.open_nested(deployer, wanted.name, _content(deployer, wanted))
         state = dataclasses.replace(wanted, physical_id=inner.id)
         identified(state)
         deployer.stacks.engine(inner, deployer).create()
@@ -61,7 +62,7 @@ class NestedStack(ResourceType):
         deployer.check("cloudformation:UpdateStack", before.physical_id)
         after = self.changed(before, wanted)
         inner = deployer.stacks.find(before.physical_id)
-        if deployer.stacks.redefine_nested(deployer, inner, *_content(deployer, after)):
+        if deployer.stacks.redefine_nested(deployer, inner, _content(deployer, after)):
             deployer.stacks.engine(inner, deployer).update(is_final=False)
             if inner.status != _WAITING:
                 raise _failure(inner, "updated")
@@ -95,7 +96,7 @@ class NestedStack(ResourceType):
             raise _failure(inner, "deleted")
 
 
-def _content(deployer: Deployer, state: State) -> tuple[str, dict[str, str | None], dict[str, str]]:
+def _content(deployer: Deployer, state: State) -> Content:
     """Template, parameters and tags of the inner stack; lists are written with commas."""
     properties = state.properties
     given: dict[str, str | None] = {
@@ -103,7 +104,7 @@ def _content(deployer: Deployer, state: State) -> tuple[str, dict[str, str | Non
         for name, value in properties.get("Parameters", {}).items()
     }
     tags = {tag["Key"]: tag["Value"] for tag in properties.get("Tags", [])}
-    return sources.fetch(deployer, properties["TemplateURL"]), given, tags
+    return Content(sources.fetch(deployer, properties["TemplateURL"]), given, tags)
 
 
 def _with_outputs(state: State, inner: Stack) -> State:

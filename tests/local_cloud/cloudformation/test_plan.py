@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local_cloud.cloudformation import graph, parameters, plan, template, validation
+from local_cloud.cloudformation.definition import Definition, Surroundings
 from local_cloud.cloudformation.errors import TemplateError
-from local_cloud.cloudformation.evaluation import Definition, Evaluation, Surroundings
+from local_cloud.cloudformation.evaluation import Evaluation
 from local_cloud.cloudformation.plan import Action
 from local_cloud.cloudformation.resources.calls import State
 from local_cloud.cloudformation.resources.table import TYPES
