@@ -40,6 +40,10 @@ _USAGE = f"usage: python -m container {{{'|'.join(VERBS)}}}"
 # DescribeProcessingJob shows the first 1 KB of it.
 _EXIT_MESSAGE_BYTES = 1_000
 
+# Held by who ends the process: a verb that fails because it is being stopped has not failed.
+_ending = threading.Lock()
+_REMOVAL_ATTEMPTS = 10
+
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Return the exit code of the verb that `arguments` names."""
@@ -70,10 +74,11 @@ def run(verb: str, body: Callable[[Paths], int | None], paths: Paths) -> int:
         failure = _explain_os_error(verb, error)
     except Exception as error:
         failure = _unexpected(verb, error)
-    if not isinstance(failure, UserError):
-        traceback.print_exception(failure)
-    _report(str(failure), paths)
-    return 1
+    with _ending:
+        if not isinstance(failure, UserError):
+            traceback.print_exception(failure)
+        _report(str(failure), paths)
+        return 1
 
 
 def _explain_os_error(verb: str, error: OSError) -> MLSystemError:
@@ -128,9 +133,13 @@ def _stop_on_signal(paths: Paths) -> None:
     def stop() -> None:
         with listener, notifier:  # open for as long as the thread listens
             number = listener.recv(1)[0]
-        _remove_partial_outputs(paths)
-        print(f"container: stopped by {signal.Signals(number).name}", file=sys.stderr, flush=True)
-        os._exit(128 + number)
+            _ending.acquire()
+            try:
+                _remove_partial_outputs(paths)
+            finally:
+                name = signal.Signals(number).name
+                print(f"container: stopped by {name}", file=sys.stderr, flush=True)
+                os._exit(128 + number)
 
     threading.Thread(target=stop, name="stop-on-signal", daemon=True).start()
 
@@ -139,9 +148,17 @@ def _remove_partial_outputs(paths: Paths) -> None:
     for folder in (paths.prepared, paths.evaluation, paths.model, paths.training_output):
         for partial in [*folder.parent.glob(".*.partial"), *folder.glob("**/.*.partial")]:
             if partial.is_dir():
-                shutil.rmtree(partial, ignore_errors=True)
+                _remove_tree(partial)
             else:
                 partial.unlink(missing_ok=True)
+
+
+def _remove_tree(folder: Path) -> None:
+    # What still runs may add a file between looking and removing.
+    for _ in range(_REMOVAL_ATTEMPTS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
 
 
 if __name__ == "__main__":

@@ -303,15 +303,18 @@ def _drop(
     n_with_target = engine.value(typed.table.count())
     kept = typed.table.filter(typed.table.split_key.notnull())
     n_with_key = engine.value(kept.count())
+    by = settings.data.split.column
+    if not n_with_key:
+        raise DataError(
+            "project.yml data/split/column", f"{by!r}, which has no value where the target has one",
+            "a column that has", "Split by another column, or by row",
+        )  # fmt: skip
     dropped = [
         DroppedRows(
             f"no value in the target {settings.model.target!r}",
             typed.staged.n_rows - n_with_target,
         ),
-        DroppedRows(
-            f"no value in {settings.data.split.column!r}, which splits the rows",
-            n_with_target - n_with_key,
-        ),
+        DroppedRows(f"no value in {by!r}, which splits the rows", n_with_target - n_with_key),
     ]
     if settings.data.duplicates == "drop":
         kept, n_repeated = _drop_repeated(kept, engine)

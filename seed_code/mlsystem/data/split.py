@@ -6,7 +6,8 @@ rows, nor on the order or format of the files, nor on the version of a library, 
 columns are features. Rows with the same features are on the same side even when their targets
 differ.
 
-``time`` sorts the rows and cuts at the shares. Rows of one time stay together, on the older side.
+``time`` sorts the rows and cuts between two different times, where that comes nearest to the
+shares: rows of one time stay together.
 """
 
 from __future__ import annotations
@@ -78,8 +79,8 @@ def side(rows: ir.Table, key: str, split: Split, engine: Engine) -> ir.IntegerVa
     """Return the index in `SIDES` of the side of each row, from its `key` column."""
     train, both = split.train, split.train + split.validation
     if split.by == "time":
-        newest_train, newest_validation = _newest(rows, key, (train, both), engine)
-        is_train, is_validation = rows[key] <= newest_train, rows[key] <= newest_validation
+        newest = _newest(rows, key, (train, both), engine)
+        is_train, is_validation = (rows[key] <= time for time in newest)
     else:
         is_train, is_validation = rows[key] < _hash_at(train), rows[key] < _hash_at(both)
     return ibis.cases((is_train, 0), (is_validation, 1), else_=2)
@@ -90,15 +91,16 @@ def _hash_at(share: float) -> str:
     return f"{int(share * 16**_HASH_DIGITS):0{_HASH_DIGITS}x}"
 
 
-def _newest(
-    rows: ir.Table, key: str, shares: tuple[float, float], engine: Engine
-) -> tuple[float, float]:
-    """Return the newest time among the oldest `shares` of all rows."""
-    n_rows = engine.value(rows.count())
+def _newest(rows: ir.Table, key: str, shares: tuple[float, float], engine: Engine) -> list[float]:
+    """Return the newest time of the oldest rows, for each of the `shares`."""
     counts = rows.group_by(key).aggregate(n=rows.count())
-    older = counts.mutate(n_older=counts.n.sum().over(ibis.cumulative_window(order_by=key)))
-    first, second = (
-        older[key].min(where=older.n_older >= round(share * n_rows)) for share in shares
+    older = engine.keep(
+        counts.mutate(n_older=counts.n.sum().over(ibis.cumulative_window(order_by=key)))
     )
-    (newest,) = engine.rows(older.aggregate(first=first, second=second))
-    return newest["first"], newest["second"]
+    n_rows = engine.value(rows.count())
+    newest = []
+    for share in shares:
+        distance = (older.n_older - share * n_rows).abs()
+        nearest = engine.rows(older.order_by([distance, key]).limit(1))
+        newest.extend(row[key] for row in nearest)
+    return newest
