@@ -53,6 +53,9 @@ http {{
     upstream workers {{
         server unix:{socket} max_fails=0;
         keepalive 64;
+        # A connection belongs to the worker that accepted it, and nginx prefers the one it used
+        # last. Without new ones now and then, one worker would do nearly all the work.
+        keepalive_requests 100;
     }}
 
     # When a worker dies, its requests are asked again over new connections: one that was kept may
