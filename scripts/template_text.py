@@ -1,0 +1,65 @@
+"""Parts of a template's text: what is needed before there is a bucket to read the whole from.
+
+It goes by the layout of our templates: sections begin in column 1, their entries in column 3.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from scripts.errors import ScriptError
+
+__all__ = ["entries", "part", "published"]
+
+_SECTION = re.compile(r"^(?=[A-Za-z])", re.MULTILINE)
+_ENTRY = re.compile(r"^  (?=[A-Za-z0-9]+:)", re.MULTILINE)
+_COMMENT = re.compile(r"^ *(#.*)?\n", re.MULTILINE)
+_UNPUBLISHED = "Version: unpublished"
+
+
+def entries(template: str, section: str) -> dict[str, str]:
+    """Name -> text of what a section holds; nothing when there is no such section."""
+    for text in _SECTION.split(template):
+        if text.startswith(f"{section}:"):
+            found = [f"  {each}" for each in _ENTRY.split(text)[1:]]
+            return {each.split(":", 1)[0].strip(): each for each in found}
+    return {}
+
+
+def part(template: str, resources: Collection[str]) -> str:
+    """The template with these resources alone, without outputs and comments.
+
+    Raises
+    ------
+    ScriptError
+        When it has no such resource.
+    """
+    known = entries(template, "Resources")
+    if absent := sorted(set(resources) - set(known)):
+        raise ScriptError(
+            "Template", f"no resources {', '.join(absent)}", "they are made before the others"
+        )
+    kept = "".join(text for name, text in known.items() if name in resources)
+    sections = [
+        f"Resources:\n{kept}" if text.startswith("Resources:") else text
+        for text in _SECTION.split(template)
+        if not text.startswith("Outputs:")
+    ]
+    return _COMMENT.sub("", "".join(sections))
+
+
+def published(template: str, version: str) -> str:
+    """pipeline.yml with its version (docs/decisions/0012).
+
+    Raises
+    ------
+    ScriptError
+        When the place is not there exactly once.
+    """
+    count = template.count(_UNPUBLISHED)
+    if count != 1:
+        raise ScriptError(
+            "pipeline.yml", f"{_UNPUBLISHED!r} stands there {count} times", "once is required"
+        )
+    return template.replace(_UNPUBLISHED, f'Version: "{version}"')

@@ -1,0 +1,71 @@
+"""``validate-tpl.sh``: the templates and the seed code, before anything is uploaded."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import boto3
+from botocore.exceptions import UnknownRegionError
+
+from scripts.errors import ScriptError
+from scripts.publication import FIRST, read_sources
+from scripts.template_text import part
+
+__all__ = ["TEMPLATES", "validate"]
+
+TEMPLATES = ("studio.yml", "pipeline.yml")
+#: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+_BODY_BYTES = 51_200
+
+
+def validate(root: Path, region: str | None = None) -> None:
+    """Return when templates and seed code can be published.
+
+    Parameters
+    ----------
+    root
+        The folder of ``studio.yml``, ``pipeline.yml`` and ``seed_code``.
+    region
+        Where they are to be valid; cfn-lint's default when none is given, or it is not AWS's.
+
+    Raises
+    ------
+    ScriptError
+        When cfn-lint is not installed or finds something, or something is too large.
+    """
+    first = len(part(read_sources(root).studio, FIRST).encode())
+    if first > _BODY_BYTES:
+        raise ScriptError(
+            str(root / "studio.yml"),
+            f"its buckets and key alone have {first:,} bytes",
+            f"CloudFormation takes at most {_BODY_BYTES:,} without a bucket",
+        )
+    if importlib.util.find_spec("cfnlint") is None:
+        raise ScriptError(
+            "cfn-lint",
+            f"it is not installed for {sys.executable}",
+            "templates are published only when it finds nothing",
+            "Install it: python3 -m pip install cfn-lint",
+        )
+    command = [sys.executable, "-m", "cfnlint", *_regions(region)]
+    result = subprocess.run(
+        [*command, "--", *(str(root / name) for name in TEMPLATES)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if result.returncode:
+        raise ScriptError(
+            "cfn-lint",
+            f"findings:\n{(result.stdout + result.stderr).strip()}\n",
+            "none is required",
+        )
+
+
+def _regions(region: str | None) -> list[str]:
+    try:
+        boto3.session.Session().get_partition_for_region(region or "")
+    except UnknownRegionError:
+        return []
+    return ["--regions", str(region)]
