@@ -17,8 +17,12 @@ _TIMEOUT_SECONDS = 30
 _MOST_GOLDEN_SHOWN = 3
 
 
-def ask(url: str, examples: Sequence[str], golden: dict[str, Any]) -> list[Prediction]:
+def ask(
+    url: str, examples: Sequence[str], golden: dict[str, Any], *, labels: bool
+) -> list[Prediction]:
     """Return the endpoint's answers to `examples` (CSV rows), or to a few test rows without any.
+
+    Answers are text where they are `labels` (a multiclass problem), numbers otherwise.
 
     Raises
     ------
@@ -27,12 +31,13 @@ def ask(url: str, examples: Sequence[str], golden: dict[str, Any]) -> list[Predi
     """
     if examples:
         return [
-            Prediction(row, _value(_post(url, row, "text/csv", "text/csv"))) for row in examples
+            Prediction(row, _value(_post(url, row, "text/csv", "text/csv"), labels))
+            for row in examples
         ]
     return [
         Prediction(
             json.loads(request["body"])["instances"][0],
-            _value(_post(url, request["body"], request["content_type"], "text/csv")),
+            _value(_post(url, request["body"], request["content_type"], "text/csv"), labels),
         )
         for request in golden["requests"][:_MOST_GOLDEN_SHOWN]
     ]
@@ -75,10 +80,6 @@ def _post(url: str, body: str, content_type: str, accept: str) -> str:
         ) from error  # fmt: skip
 
 
-def _value(text: str) -> str | float:
-    """A CSV answer of one row: a number where it is one, else the label."""
-    text = text.strip()
-    try:
-        return float(text)
-    except ValueError:
-        return text
+def _value(text: str, is_label: bool) -> str | float:
+    """A CSV answer of one row."""
+    return text.strip() if is_label else float(text)

@@ -71,6 +71,7 @@ def run(name: str, *, root: Path, console: Console, port: int = 0, stay: bool = 
         with _interruptible(), _only_run(root):
             _clear(root)
             blueprint = find(name)
+            summary.blueprint = blueprint.name
             with LocalCloud(root, port=port, wait_factor=_WAIT_FACTOR) as cloud:
                 with Progress(console) as progress:
                     _release(cloud, blueprint, summary, progress)
@@ -280,7 +281,12 @@ def _predict(cloud: LocalCloud, inputs: dict[str, Any], work: Path, summary: Sum
     golden = _golden_requests(cloud, inputs)
     url = summary.endpoint["url"]
     summary.golden_requests = endpoint_client.check(url, golden)
-    summary.predictions = endpoint_client.ask(url, settings["deploy"]["examples"], golden)
+    summary.predictions = endpoint_client.ask(
+        url,
+        settings["deploy"]["examples"],
+        golden,
+        labels=settings["model"]["problem"] == "multiclass",
+    )
     if summary.golden_requests["answered"] < summary.golden_requests["sent"]:
         summary.status = "FAILED"
         summary.error = (

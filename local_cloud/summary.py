@@ -64,7 +64,7 @@ class Summary:
         console.print()
         color = _COLORS[self.status]
         title = f"[bold {color}]{self.status}[/]  {self.blueprint}, release {self.release}"
-        console.print(f"{title}, {self.seconds:.1f} s", highlight=False)
+        console.print(f"{title}, {self.seconds:.1f} s", highlight=False, soft_wrap=True)
         if self.error:
             console.print(self.error, style="red", markup=False, highlight=False, soft_wrap=True)
         for label, text in self._facts(root):  # no table: it would fold what people copy
@@ -86,9 +86,8 @@ class Summary:
         if self.golden_requests:
             right, total = self.golden_requests["answered"], self.golden_requests["sent"]
             facts.append(("golden", f"{right} of {total} test rows answered as evaluated"))
-        if self.endpoint and self.predictions and isinstance(self.predictions[0].input, str):
-            row, url = shlex.quote(self.predictions[0].input), self.endpoint["url"]
-            facts.append(("try", f"curl -H 'Content-Type: text/csv' -d {row} {url}"))
+        if self.endpoint and self.predictions:
+            facts.append(("try", _curl(self.predictions[0].input, self.endpoint["url"])))
         facts += [
             ("logs", str(root / "logs")),
             ("objects", str(root / "s3")),
@@ -102,6 +101,13 @@ def _gate_sentence(gate: dict[str, Any]) -> str:
         return "not passed: " + "; ".join(gate["reasons"])
     bound = "at least" if gate["direction"] == "minimum" else "at most"
     return f"passed: {gate['metric']} {gate['value']:.4g}, {bound} {gate['threshold']:g} required"
+
+
+def _curl(question: str | dict[str, Any], url: str) -> str:
+    if isinstance(question, str):
+        return f"curl -H 'Content-Type: text/csv' -d {shlex.quote(question)} {url}"
+    body = json.dumps({"instances": [question]}, ensure_ascii=False)
+    return f"curl -H 'Content-Type: application/json' -d {shlex.quote(body)} {url}"
 
 
 def _inline(value: str | dict[str, Any]) -> str:

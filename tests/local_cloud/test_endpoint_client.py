@@ -74,19 +74,25 @@ def test_an_answer_is_right_within_the_tolerance_and_with_the_same_keys(url, exp
 
 
 def test_examples_are_asked_as_csv(url):
-    assert endpoint_client.ask(address(url), ["1,2"], golden()) == [Prediction("1,2", "no")]
+    assert endpoint_client.ask(address(url), ["1,2"], golden(), labels=True) == [
+        Prediction("1,2", "no")
+    ]
 
 
 def test_without_examples_test_rows_are_asked(url):
-    assert endpoint_client.ask(address(url), [], golden()) == [Prediction({"age": 3}, "no")]
+    assert endpoint_client.ask(address(url), [], golden(), labels=True) == [
+        Prediction({"age": 3}, "no")
+    ]
 
 
-def test_a_number_is_a_number(url):
+@pytest.mark.parametrize(("labels", "expected"), [(True, "22.5"), (False, 22.5)])
+def test_a_score_is_a_number_and_a_label_is_text(url, labels, expected):
     url.RequestHandlerClass.answer = {"predicted_label": "22.5"}
-    assert endpoint_client.ask(address(url), ["1"], golden()) == [Prediction("1", 22.5)]
+    asked = endpoint_client.ask(address(url), ["1"], golden(), labels=labels)
+    assert asked == [Prediction("1", expected)]
 
 
 def test_a_refusal_carries_the_endpoints_reason(url):
     url.RequestHandlerClass.status = 400
     with pytest.raises(LocalCloudError, match="row 1: 2 values"):
-        endpoint_client.ask(address(url), ["1"], golden())
+        endpoint_client.ask(address(url), ["1"], golden(), labels=False)

@@ -50,6 +50,12 @@ def test_the_page_says_what_a_person_wants_to_know():
         assert wanted in text
 
 
+def test_a_question_of_named_values_is_tried_as_json():
+    summary = succeeded()
+    summary.predictions = [Prediction({"it's": 3}, "setosa")]
+    assert """-d '{"instances": [{"it'"'"'s": 3}]}'""" in page(summary)
+
+
 def test_a_rejection_names_the_reasons():
     summary = succeeded()
     summary.status = "REJECTED"
