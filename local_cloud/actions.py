@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from local_cloud import network_actions
+from local_cloud import catalog_actions, network_actions
 from local_cloud.errors import UnsupportedError
 from local_cloud.requests import Call
 
@@ -51,7 +51,8 @@ class _Place:
         if service in {"iam", "s3"}:
             account = self.account_id if service == "iam" else ""
             return f"arn:aws:{service}::{account}:{resource}"
-        return f"arn:aws:{service}:{self.region}:{self.account_id}:{resource}"
+        name = "catalog" if service == "servicecatalog" else service
+        return f"arn:aws:{name}:{self.region}:{self.account_id}:{resource}"
 
 
 #: Parameters of a call -> what follows the account in the ARNs; whole ARNs are kept, ``*`` too.
@@ -68,6 +69,7 @@ CONDITION_KEYS: dict[str, frozenset[str]] = {
     "s3": frozenset(
         {
             "s3:delimiter",
+            "s3:existingobjecttag/*",
             "s3:max-keys",
             "s3:prefix",
             "s3:versionid",
@@ -271,6 +273,7 @@ _SAGEMAKER_KINDS = {
     "Model": ("model/", "ModelName"),
     "ModelPackageGroup": ("model-package-group/", "ModelPackageGroupName"),
     "ProcessingJob": ("processing-job/", "ProcessingJobName"),
+    "Project": ("project/", "ProjectName"),
     "TrainingJob": ("training-job/", "TrainingJobName"),
     "TransformJob": ("transform-job/", "TransformJobName"),
 }
@@ -281,6 +284,7 @@ _SAGEMAKER_LISTS = (
     "ModelPackages",
     "Models",
     "ProcessingJobs",
+    "Projects",
     "TrainingJobs",
     "TransformJobs",
 )
@@ -849,6 +853,7 @@ _TABLES: dict[str, tuple[str, Rules]] = {
     "s3": ("s3", _S3),
     "sagemaker": ("sagemaker", _SAGEMAKER),
     "sagemaker-runtime": ("sagemaker", _RUNTIME),
+    "servicecatalog": ("servicecatalog", _same(catalog_actions.SERVICE_CATALOG)),
     "ssm": ("ssm", _SSM),
     "stepfunctions": ("states", _STATES),
     "sts": ("sts", _STS),

@@ -44,6 +44,7 @@ SERVICES = (
     "local_cloud.codebuild",
     "local_cloud.events",
     "local_cloud.codecommit",
+    "local_cloud.servicecatalog",
 )
 
 
@@ -208,11 +209,11 @@ class LocalCloud:
         """
         if role_arn is not None and service_principal is not None:
             credentials = self.credentials(role_arn, service_principal, source_arn=source_arn)
-            return self._new_client(service, credentials)
+            return self.client_as(service, credentials)
         if role_arn is not None or service_principal is not None:
             raise TypeError("client() needs both role_arn and service_principal, or none of them")
         if service not in self._clients:
-            self._clients[service] = self._new_client(
+            self._clients[service] = self.client_as(
                 service, self.account.administrator.credentials
             )
         return self._clients[service]
@@ -236,7 +237,8 @@ class LocalCloud:
         """
         return self.account.assume(role_arn, service_principal, source_arn)
 
-    def _new_client(self, service: str, credentials: Credentials) -> Any:
+    def client_as(self, service: str, credentials: Credentials) -> Any:
+        """boto3 client of whose credentials these are, for instance of a caller."""
         with self._client_lock:  # a boto3 session is not thread-safe
             return self._session.client(
                 service,

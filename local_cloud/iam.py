@@ -203,7 +203,11 @@ class Account:
         """Return when a role has every one of these permissions; raise like :meth:`authorize`."""
         for need in wanted:
             resource = self._arn(need)
-            context = {**self._boundary_context(need.action, resource), **need.context}
+            context = {
+                **self._boundary_context(need.action, resource),
+                **self._object_tags(need.action, resource),
+                **need.context,
+            }
             request = self._request(identity, need.action, resource, context, user_agent)
             _raise_if_denied(identity, request, decide(self._policies(identity, resource), request))
 
@@ -399,6 +403,19 @@ class Account:
             return {}
         return {"iam:permissionsboundary": (role.permissions_boundary_arn,)}
 
+    def _object_tags(self, action: str, resource: str) -> dict[str, tuple[str, ...]]:
+        """Tags of the object that is read."""
+        if action not in _TAGGED_READS:
+            return {}
+        bucket_name, _, key_name = resource.removeprefix("arn:aws:s3:::").partition("/")
+        bucket = self._bucket(bucket_name)
+        found = bucket.keys.get(key_name) if bucket else None
+        if found is None:
+            return {}
+        backend = s3_backends[self.account_id][_PARTITION]
+        tags: Mapping[str, str] = backend.tagger.get_tag_dict_for_resource(found.arn)
+        return {f"s3:existingobjecttag/{key.lower()}": (value,) for key, value in tags.items()}
+
     def _key_arn(self, need: Need) -> str:
         name = need.resource.rpartition(":")[2].removeprefix("key/")
         key_id = self._kms.get_key_id_from_alias(name) if name.startswith("alias/") else name
@@ -431,6 +448,7 @@ class Account:
 
 
 _READS = frozenset({"GetObject", "HeadObject", "GetObjectAttributes"})
+_TAGGED_READS = frozenset({"s3:GetObject", "s3:GetObjectTagging"})
 _WRITES = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
 _COPIES = frozenset({"CopyObject", "UploadPartCopy"})
 

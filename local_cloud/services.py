@@ -28,6 +28,7 @@ SERVICES: dict[str, tuple[str, ...]] = {
     "monitoring": ("cloudwatch",),
     "s3": ("s3",),
     "sagemaker": ("sagemaker", "sagemaker-runtime"),
+    "servicecatalog": ("servicecatalog",),
     "ssm": ("ssm",),
     "states": ("stepfunctions",),
     "sts": ("sts",),

@@ -14,6 +14,7 @@ from local_cloud.parity import Parity
 from local_cloud.sagemaker.api import SageMakerApi, Service
 from local_cloud.sagemaker.endpoints import Endpoints
 from local_cloud.sagemaker.jobs import Jobs
+from local_cloud.sagemaker.projects import Projects
 from local_cloud.sagemaker.registry import ModelRegistry
 from local_cloud.sagemaker.runtime import RuntimeApi
 from local_cloud.server import HOST
@@ -79,6 +80,20 @@ PARITY = [
         "multi-model and multi-container endpoints, autoscaling, deployment guardrails, "
         "InvokeEndpoint for a chosen variant, response streams",
     ),
+    Parity(
+        "SageMaker projects",
+        "exact",
+        "Create, update to another version, describe, list, delete; the product must be visible in "
+        "Studio, and is launched with the caller's permissions in Service Catalog as "
+        "<project>-<project id>, with SageMakerProjectName and SageMakerProjectId and the tags "
+        "sagemaker:project-name and sagemaker:project-id",
+    ),
+    Parity(
+        "SageMaker projects",
+        "partial",
+        "An update keeps every value that it does not give; the name of a deleted project is free",
+    ),
+    Parity("SageMaker projects", "refused", "Template providers: projects from templates in S3"),
 ]
 
 _installed: Endpoints | None = None
@@ -90,7 +105,7 @@ def install(cloud: LocalCloud) -> None:
     models = ModelRegistry(cloud, backend)
     endpoints = Endpoints(cloud, backend, models)
     jobs = Jobs(cloud, backend.training_jobs, backend.processing_jobs)
-    service = Service(backend, jobs, models, endpoints)
+    service = Service(backend, jobs, models, endpoints, Projects(cloud))
     # moto makes one object of a class for each request, so what they share hangs on the class.
     api: Any = type("SageMakerApi", (SageMakerApi,), {"service": service})
     runtime: Any = type("RuntimeApi", (RuntimeApi,), {"endpoints": endpoints})

@@ -9,11 +9,11 @@ from moto.sagemaker.exceptions import ValidationError
 from moto.sagemaker.responses import SageMakerResponse
 
 from local_cloud.errors import UnsupportedError
-from local_cloud.sagemaker import endpoints, jobs, parameters, registry
+from local_cloud.sagemaker import endpoints, jobs, parameters, projects, registry
 
 __all__ = ["SageMakerApi", "Service"]
 
-_ACCEPTED = {**jobs.ACCEPTED, **registry.ACCEPTED, **endpoints.ACCEPTED}
+_ACCEPTED = {**jobs.ACCEPTED, **registry.ACCEPTED, **endpoints.ACCEPTED, **projects.ACCEPTED}
 #: What moto does as AWS does it.
 _MOTO = {
     "AddTags",
@@ -32,7 +32,7 @@ _MOTO = {
 
 
 class Service:
-    """SageMaker of one account: its jobs, models and endpoints."""
+    """SageMaker of one account: its jobs, models, endpoints and projects."""
 
     def __init__(
         self,
@@ -40,11 +40,13 @@ class Service:
         account_jobs: jobs.Jobs,
         models: registry.ModelRegistry,
         account_endpoints: endpoints.Endpoints,
+        account_projects: projects.Projects,
     ) -> None:
         self.backend = backend
         self.jobs = account_jobs
         self.models = models
         self.endpoints = account_endpoints
+        self.projects = account_projects
 
 
 class SageMakerApi(SageMakerResponse):  # type: ignore[misc]
@@ -166,6 +168,31 @@ class SageMakerApi(SageMakerResponse):  # type: ignore[misc]
         self.service.endpoints.delete(self._read()["EndpointName"])
         return EmptyResult()
 
+    # ---------------------------------------------------------------- projects
+
+    def create_project(self) -> ActionResult:
+        """CreateProject."""
+        projects = self.service.projects
+        return ActionResult(projects.create(self._read(), self.get_access_key()))
+
+    def update_project(self) -> ActionResult:
+        """UpdateProject."""
+        projects = self.service.projects
+        return ActionResult(projects.update(self._read(), self.get_access_key()))
+
+    def delete_project(self) -> EmptyResult:
+        """DeleteProject."""
+        self.service.projects.delete(self._read()["ProjectName"], self.get_access_key())
+        return EmptyResult()
+
+    def describe_project(self) -> ActionResult:
+        """DescribeProject."""
+        return ActionResult(self.service.projects.describe(self._read()["ProjectName"]))
+
+    def list_projects(self) -> ActionResult:
+        """ListProjects."""
+        return ActionResult(self.service.projects.summaries(self._read()))
+
     # ---------------------------------------------------------------- tags
 
     def add_tags(self) -> ActionResult:
@@ -191,6 +218,7 @@ class SageMakerApi(SageMakerResponse):  # type: ignore[misc]
         arn = self._get_param("ResourceArn")
         backend = self.service.backend
         for resources in (
+            self.service.projects.by_arn(),
             backend.training_jobs,
             backend.processing_jobs,
             backend._models,  # noqa: SLF001 - moto has no other way to ask

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -131,8 +131,17 @@ class _Versions(Items):
         super().apply(deployer, before, after)
 
 
-PRODUCT = ResourceType(
+class _Product(ResourceType):
+    def problems(self, properties: Mapping[str, Any]) -> Iterator[str]:
+        """Versions stay what they are when others come: to replace them all is refused."""
+        yield from super().problems(properties)
+        if properties.get("ReplaceProvisioningArtifacts") in {True, "true"}:
+            yield "#/ReplaceProvisioningArtifacts: true is not part of the local cloud"
+
+
+PRODUCT = _Product(
     name="AWS::ServiceCatalog::CloudFormationProduct",
+    fixed=("ReplaceProvisioningArtifacts",),
     create=_call(
         "CreateProduct",
         {
