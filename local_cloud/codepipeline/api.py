@@ -202,11 +202,14 @@ class Pipelines:
         executions = list(self._pipeline(asked["pipelineName"]).executions.values())[::-1]
         return {
             "pipelineExecutionSummaries": [
-                _summary(execution) for execution in executions[: asked.get("maxResults", 100)]
+                _summary(execution) for execution in executions[: asked.get("maxResults")]
             ]
         }
 
     def _list_actions(self, asked: Parameters, _: Identity) -> dict[str, Any]:
+        where = "codepipeline:ListActionExecutions"
+        refuse_others(where, asked, {"pipelineName", "maxResults", "filter"})
+        refuse_others(f"{where}, filter", asked.get("filter", {}), {"pipelineExecutionId"})
         wanted = asked.get("filter", {}).get("pipelineExecutionId")
         executions = self._pipeline(asked["pipelineName"]).executions.values()
         details = [
@@ -215,7 +218,7 @@ class Pipelines:
             if wanted in {None, execution.id}
             for stage, run in list(execution.history)
         ]
-        return {"actionExecutionDetails": details[::-1][: asked.get("maxResults", 100)]}
+        return {"actionExecutionDetails": details[::-1][: asked.get("maxResults")]}
 
     # ---------------------------------------------------------------- state
 
