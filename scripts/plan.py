@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TextIO
+from typing import Protocol
 
 from scripts.account import Account
 
@@ -32,19 +30,13 @@ class Plan:
     kept: tuple[str, ...] = field(default=())
 
 
-def carry_out(plan: Plan, account: Account, *, dry_run: bool, out: TextIO = sys.stdout) -> None:
+def carry_out(plan: Plan, account: Account, *, dry_run: bool) -> None:
     """Show a plan, and unless it is a dry run, do it."""
-    if dry_run:
-        _show("would ", plan.steps, out)
-    else:
-        for step in plan.steps:
-            print(step, file=out, flush=True)
+    for step in plan.steps:
+        print(f"would {step}" if dry_run else step, flush=True)
+        if not dry_run:
             step.run(account)
     if not plan.steps:
-        print("nothing to do", file=out)
-    _show("kept: ", plan.kept, out)
-
-
-def _show(prefix: str, items: Sequence[object] | Iterable[object], out: TextIO) -> None:
-    for item in items:
-        print(f"{prefix}{item}", file=out)
+        print("nothing to do")
+    for each in plan.kept:
+        print(f"kept: {each}")

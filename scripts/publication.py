@@ -22,7 +22,7 @@ from scripts.errors import ScriptError
 from scripts.plan import Plan, Step
 from scripts.seed_archive import archive, version_of
 from scripts.stacks import CreateStack, Stack, UpdateStack
-from scripts.template_text import entries, part, published
+from scripts.template_text import entries, part, published, without_comments
 
 __all__ = ["Found", "Sources", "Wish", "look", "plan", "read_sources"]
 
@@ -61,11 +61,11 @@ class Sources:
     @property
     def objects(self) -> dict[str, bytes]:
         """Key -> content of what never changes once it is uploaded."""
-        studio = self.studio.encode()
+        digest = hashlib.sha256(without_comments(self.studio).encode()).hexdigest()[:12]
         return {
             f"versions/{self.version}/seed_code.zip": self.seed_code,
             f"versions/{self.version}/pipeline.yml": self.pipeline.encode(),
-            f"organization/{hashlib.sha256(studio).hexdigest()[:12]}/studio.yml": studio,
+            f"organization/{digest}/studio.yml": self.studio.encode(),
         }
 
 
@@ -214,10 +214,17 @@ def plan(account: Account, wish: Wish, sources: Sources, found: Found) -> Plan:
     ]
     if "yes" in (deployed.get("S3Templates"), wanted.get("S3Templates")):
         steps += _s3_template(wish, sources, found)
-    if changed or found.studio != sources.studio:
+    if changed or not _is_deployed(sources, found):
         steps.append(_update(account, wish, sources, deployed, changed))
     steps += _domain_tag(wish, found)
     return Plan(tuple(steps))
+
+
+def _is_deployed(sources: Sources, found: Found) -> bool:
+    """Whether the stack has this template; CloudFormation takes no update of a comment."""
+    if found.studio is None:
+        return False
+    return without_comments(found.studio) == without_comments(sources.studio)
 
 
 def _update(

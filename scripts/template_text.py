@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from scripts.errors import ScriptError
 
-__all__ = ["entries", "part", "published"]
+__all__ = ["entries", "part", "published", "without_comments"]
 
 _SECTION = re.compile(r"^(?=[A-Za-z])", re.MULTILINE)
 _ENTRY = re.compile(r"^  (?=[A-Za-z0-9]+:)", re.MULTILINE)
@@ -46,7 +46,12 @@ def part(template: str, resources: Collection[str]) -> str:
         for text in _SECTION.split(template)
         if not text.startswith("Outputs:")
     ]
-    return _COMMENT.sub("", "".join(sections))
+    return without_comments("".join(sections))
+
+
+def without_comments(template: str) -> str:
+    """The template without lines that are empty or only a comment."""
+    return _COMMENT.sub("", template)
 
 
 def published(template: str, version: str) -> str:

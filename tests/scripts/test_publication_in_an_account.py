@@ -1,0 +1,121 @@
+"""build.sh's plans carried out in a local account.
+
+Service Catalog's resources are cut out of the template; a parameter that says the newest version is
+in their place, because CloudFormation refuses an update that changes no resource.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from scripts import publication
+from scripts.errors import ScriptError
+from scripts.plan import carry_out
+from scripts.publication import Wish
+from scripts.template_text import entries, part
+
+ROOT = Path(__file__).parent.parent.parent
+WISH = Wish("templates-1", "organization", "studio")
+TRUST = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "sagemaker.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            }
+        ],
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def role(cloud):
+    iam = cloud.client("iam")
+    answer = iam.create_role(
+        RoleName="studio", Path="/service-role/", AssumeRolePolicyDocument=TRUST
+    )
+    return answer["Role"]["Arn"]
+
+
+@pytest.fixture(scope="module")
+def sources():
+    whole = publication.read_sources(ROOT)
+    known = entries(whole.studio, "Resources")
+    others = {name for name, text in known.items() if "AWS::ServiceCatalog" not in text}
+    newest = (
+        "  Newest: {Type: AWS::SSM::Parameter, Properties: {Type: String, Value: !Ref Version1}}"
+    )
+    studio = part(whole.studio, others).replace("Resources:\n", f"Resources:\n{newest}\n", 1)
+    return replace(whole, studio=studio)
+
+
+@pytest.fixture(scope="module")
+def build(account, role):
+    def build(sources, wish=WISH, dry_run=False):
+        plan = publication.plan(account, wish, sources, publication.look(account, wish, sources))
+        carry_out(plan, account, dry_run=dry_run)
+        return plan
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def first(build, sources):
+    build(sources)
+
+
+def parameters(cloud):
+    (stack,) = cloud.client("cloudformation").describe_stacks(StackName="organization")["Stacks"]
+    return {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
+
+
+def test_the_first_time_everything_is_made(cloud, first, sources, role):
+    given = parameters(cloud)
+    assert (given["Version1"], given["PrincipalArn1"]) == (sources.version, role)
+    s3 = cloud.client("s3")
+    for key, content in sources.objects.items():
+        assert s3.get_object(Bucket="templates-1", Key=key)["Body"].read() == content
+    block = s3.get_public_access_block(Bucket="templates-1")["PublicAccessBlockConfiguration"]
+    assert all(block.values())
+
+
+def test_a_second_build_publishes_nothing(first, build, sources):
+    assert build(sources).steps == ()
+
+
+def test_a_dry_run_changes_nothing_and_the_build_after_it_adds_a_version(
+    cloud, first, build, sources
+):
+    newer = replace(sources, version="2", seed_code=b"newer")
+    assert build(newer, dry_run=True).steps
+    assert parameters(cloud)["Version1"] == sources.version
+    build(newer)
+    given = parameters(cloud)
+    assert [given[f"Version{number}"] for number in (1, 2, 3)] == ["2", sources.version, "none"]
+    assert build(newer).steps == ()
+
+
+def test_an_update_that_fails_says_what_and_why(cloud, first, build, sources):
+    place = {"LocationConstraint": cloud.region}
+    cloud.client("s3").create_bucket(Bucket="taken", CreateBucketConfiguration=place)
+    taken = "  Taken:\n    Type: AWS::S3::Bucket\n    Properties: {BucketName: taken}\n"
+    broken = sources.studio.replace("Resources:\n", f"Resources:\n{taken}", 1)
+    before = parameters(cloud)
+    with pytest.raises(ScriptError, match=r"UPDATE_ROLLBACK_COMPLETE: Taken \(AWS::S3::Bucket\): "):
+        build(replace(sources, studio=broken, version="3"))
+    assert parameters(cloud) == before
+
+
+def test_a_role_that_does_not_exist_is_refused(build, sources):
+    for given in ("nobody", "arn:aws:iam::000000000000:role/nobody"):
+        with pytest.raises(ScriptError, match="none in account 000000000000"):
+            build(sources, replace(WISH, role=given))
+
+
+def test_a_role_without_its_path_is_refused_with_the_whole_arn(build, sources, role):
+    with pytest.raises(ScriptError, match=f"the role of that name is {role}"):
+        build(sources, replace(WISH, role="arn:aws:iam::000000000000:role/studio"))
