@@ -392,6 +392,25 @@ def test_a_rejection_fails_the_stage(client: Any, declare: Declare) -> None:
     assert action_state["errorDetails"]["message"].endswith("seen")
 
 
+def test_a_retry_keeps_the_actions_that_succeeded(client: Any, declare: Declare) -> None:
+    name = declare(stage("S", source()), stage("A", approval("Left"), approval("Right")))
+    for side, (action_name, status) in enumerate({"Left": "Approved", "Right": "Rejected"}.items()):
+        found = token(client, name, "A", side)
+        answer(client, name, "A", status, token=found, action=action_name)
+    failed = ended(client, name)
+    assert failed["status"] == "Failed"
+    client.retry_stage_execution(
+        pipelineName=name,
+        stageName="A",
+        pipelineExecutionId=failed["pipelineExecutionId"],
+        retryMode="FAILED_ACTIONS",
+    )
+    answer(client, name, "A", token=token(client, name, "A", 1), action="Right")
+    assert ended(client, name)["status"] == "Succeeded"
+    details = client.list_action_executions(pipelineName=name)["actionExecutionDetails"]
+    assert [_["actionName"] for _ in details].count("Left") == 1
+
+
 def test_an_approval_that_nobody_gives_fails(client: Any, declare: Declare) -> None:
     name = declare(stage("S", source()), stage("A", approval(timeoutInMinutes=5)))  # 0.3 s here
     assert ended(client, name)["status"] == "Failed"
