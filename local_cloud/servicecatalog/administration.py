@@ -206,7 +206,7 @@ class Administration:
 
     def _search_products(self, asked: Parameters, _: Identity) -> dict[str, Any]:
         refuse_others("servicecatalog:SearchProductsAsAdmin", asked, (*_COMMON, "PortfolioId"))
-        products = self._catalog.products.values()
+        products = list(self._catalog.products.values())
         if asked.get("PortfolioId"):
             portfolio = self._catalog.portfolio(asked["PortfolioId"])
             products = [_ for _ in products if _.id in portfolio.product_ids]
