@@ -118,7 +118,8 @@ def test_hyperparameters_are_read_from_strings():
 
 @given(st.dictionaries(st.text(max_size=8), st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )))  # fmt: skip
 def test_no_document_brings_anything_but_settings_or_a_settings_error(document):
