@@ -13,6 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_cloud.cloud import LocalCloud
+from local_cloud.cloudformation import stacks as stacks_module
 
 Stacks = Any  # the driver of conftest.py
 Dump = Callable[[], dict[str, Any]]
@@ -169,12 +170,39 @@ def test_a_property_that_cannot_change_makes_a_new_resource_before_the_old_one_g
     assert dump() == before
 
 
+def test_a_stack_that_was_rolled_back_is_what_it_was_for_the_next_update(
+    stacks: Stacks, dump: Dump
+) -> None:
+    body = {"Parameters": {"Text": {"Type": "String"}}, **template(A=parameter({"Ref": "Text"}))}
+    body = with_outputs(body, Text={"Ref": "Text"})
+    stacks.create("again", body, parameters={"Text": "one"})
+    before = dump()
+    broken = {**body, "Resources": {**body["Resources"], "Broken": {**BROKEN, "DependsOn": "A"}}}
+    stack = stacks.update("again", broken, parameters={"Text": "two"})
+    assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    assert dump() == before
+    assert stacks.client.get_template(StackName="again")["TemplateBody"] == body
+    assert stack["Parameters"] == [{"ParameterKey": "Text", "ParameterValue": "one"}]
+    assert stacks.outputs("again") == {"Text": "one"}
+    resources = stacks.client.describe_stack_resources(StackName="again")["StackResources"]
+    assert {item["LogicalResourceId"]: item["ResourceStatus"] for item in resources} == {
+        "A": "UPDATE_COMPLETE"
+    }
+    with pytest.raises(ClientError, match=r"No updates are to be performed\."):
+        stacks.update("again", body, parameters={"Text": "one"})
+    stacks.delete("again")
+
+
 def test_a_custom_name_must_change_with_a_replacement(stacks: Stacks, dump: Dump) -> None:
     stacks.create("custom", template(Role=role(Path="/old/", RoleName="custom-role")))
     before = dump()
     stack = stacks.update("custom", template(Role=role(Path="/new/", RoleName="custom-role")))
     assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
     assert "Rename custom-role and update" in stacks.reasons("custom", "UPDATE_FAILED")["Role"]
+    assert stacks.events("custom")[-3:-1] == [
+        ("Role", "UPDATE_COMPLETE", ""),
+        ("custom", "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", ""),
+    ]
     assert dump() == before
     stack = stacks.update("custom", template(Role=role(Path="/new/", RoleName="custom-role-2")))
     assert stack["StackStatus"] == "UPDATE_COMPLETE"
@@ -641,11 +669,18 @@ def test_the_cloud_stops_while_a_stack_is_made(tmp_path: Path) -> None:
     LocalCloud._started, started = None, LocalCloud._started
     try:
         with LocalCloud(tmp_path) as cloud:
-            cloud.client("cloudformation").create_stack(
-                StackName="stopped",
-                TemplateBody=json.dumps(template(**roles)),
-                Capabilities=["CAPABILITY_IAM"],
+            stacks = stacks_module.Stacks(cloud)
+            request = stacks_module.Request(
+                credentials=cloud.account.administrator.credentials,
+                name="stopped",
+                body=json.dumps(template(**roles)),
+                capabilities=("CAPABILITY_IAM",),
             )
+            stack = stacks.create(request)
+            stacks.stop()
+            made = [role for role in stack.resources.values() if role.status == "CREATE_COMPLETE"]
+            assert len(made) < len(roles)
+            assert stack.status == "CREATE_IN_PROGRESS"
     finally:
         LocalCloud._started = started
     assert not [thread for thread in threading.enumerate() if thread.name == "stack stopped"]
