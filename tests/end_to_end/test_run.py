@@ -1,6 +1,7 @@
 """`make run`: what it promises for the data that ship, for data never seen, and for bad data."""
 
 import csv
+import importlib.util
 import json
 import random
 import shutil
@@ -81,6 +82,7 @@ def test_a_data_set_never_seen_needs_only_its_folder(runner, blueprint):
     assert set(summary["predictions"][0]["input"]) == {'flipper "mm"', "island; name"}
 
 
+QUOTED_SOURCE = "seed_code/tests/preparation/test_churn.py"
 QUOTED = """\
 model: {name: churn-quoted, problem: binary, target: column_0}
 data: {header: false}
@@ -89,9 +91,10 @@ evaluate: {metric: error_rate, threshold: 0.1}
 
 
 def test_the_quoted_file_of_the_source_systems_is_read_right(runner, blueprint):
-    from blueprints.source_file import quoted_churn
-
-    folder = blueprint(QUOTED, customer_churn__csv=quoted_churn())
+    spec = importlib.util.spec_from_file_location("test_churn", QUOTED_SOURCE)
+    source = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(source)
+    folder = blueprint(QUOTED, customer_churn__csv=source.quoted_churn())
     summary = assert_succeeded(run := runner.run(folder))
     report = json.loads(run.object("*/releases/*/data/report/report.json").read_text())
     assert report["rows_in"] == 2_999

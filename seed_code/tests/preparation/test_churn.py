@@ -17,8 +17,7 @@ PLAIN = (
 ENCODED = ("state", "area_code", "international_plan", "voice_mail_plan")
 
 
-@pytest.fixture(scope="module")
-def quoted_file():
+def quoted_churn() -> str:
     """The file of the source systems: shuffled, 2,999 rows, encoded, each line in quotes."""
     with CHURN.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -32,6 +31,11 @@ def quoted_file():
         assert len(cells) == 70
         lines.append(f'"{",".join(cells)}"\n')
     return "".join(lines)
+
+
+@pytest.fixture(scope="module")
+def quoted_file():
+    return quoted_churn()
 
 
 def test_the_quoted_file_has_its_rows_and_positives(prepared, quoted_file):
