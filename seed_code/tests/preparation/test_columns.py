@@ -24,6 +24,7 @@ INFERRED = {
     "booleans": (_every("true", "false"), "category"),
     "mostly words": (_every(*["1"] * 8, "a", "b"), "category"),
     "words that begin as dates": (_every("2024-05-31 was nice", "2024-05-31 was not"), "category"),
+    "numbers, but for more than 10 %": ([*["1"] * 107, *["a"] * 13], "category"),
     "few words, all different": ([*(f"w{i}" for i in range(99)), *["NA"] * (N - 99)], "category"),
     "many words, repeated": ([f"w{i % 107}" for i in range(N)], "category"),
     "row numbers": (list(range(7, N + 7)), "numbers the rows"),
@@ -31,7 +32,7 @@ INFERRED = {
         [f"{(i * 7) % N}.0" for i in range(N)], "numbers the rows",
     ),
     "integers with a gap": ([*range(N - 1), N], "number"),
-    "integers, one repeated": ([*range(N - 1), 5], "number"),
+    "integers, one instead of another": ([51 if i == 50 else i for i in range(N)], "number"),
     "days": ([f"2024-{i % 12 + 1:02}-{i % 28 + 1:02}" for i in range(N)], "dates"),
     "times": (_every("2024-05-31T17:00:01.5Z", "2024-06-01 07:00 +02:00"), "dates"),
     "European and American dates": (_every("31.05.2024", "5/31/2024 17:00"), "dates"),
@@ -127,6 +128,10 @@ BAD = {
     "text in a numeric column": (
         [*range(50), "n.a.", *range(20), "n.a.", *range(48)], {},
         "a.csv:52, column 'c': 'n.a.' (and 1 more such values); a finite number. " + FIX,
+    ),
+    "numbers, but for 10 %": (
+        [*["1"] * 108, *["a"] * 12], {},
+        "a.csv:110, column 'c': 'a' (and 11 more such values); a finite number. " + FIX,
     ),
     "text in a column given as number": (
         ["1", *_every("a")[1:]], {"types": {"c": "number"}},

@@ -25,6 +25,8 @@ def _same_rows(text):
         "blank lines between": {"a.csv": text.replace("\n", "\n\n")},
         "delimiter at line ends": {"a.csv": text.replace("yes\n", "yes,\n")},
         "spaces around values": {"a.csv": text.replace(",", " , ")},
+        "spaces before quotes": {"a.csv": text.replace(",a", ', "a"')},
+        "spaces before quotes, and a blank line": {"a.csv": "\n" + text.replace(",a", ', "a"')},
         "values in quotes": {"a.csv": text.replace("a", '"a"')},
         "lines in quotes": {"a.csv": "".join(f'"{line}"\n' for line in text.splitlines())},
         "rows in quotes": {
@@ -63,14 +65,16 @@ def test_quotes_inside_lines_quoted_as_a_whole_are_kept(prepared, lines):
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("inner", ["\n", "\r\n", "\r"])
-def test_quoted_values_may_hold_anything(prepared, inner, end):
-    value = f'"one{inner}""two""; three, 4"'
-    written = [f'x,"c{inner}""d""",y']
-    written += [f"{i * 0.5},{value},{'yes' if i % 3 else 'no'}" for i in range(60)]
-    rows = prepared({"a.csv": "".join(line + end for line in written)}).rows
+@pytest.mark.parametrize("first", ["", "\n"], ids=["usual", "blank line first"])
+def test_quoted_values_may_hold_anything(prepared, first, inner, end):
+    cells = f'"one{inner}""two""; three, 4","five{inner}six"'
+    written = [f'x,"c{inner}""d""",e,y']
+    written += [f"{i * 0.5},{cells},{'yes' if i % 3 else 'no'}" for i in range(60)]
+    rows = prepared({"a.csv": first + "".join(line + end for line in written)}).rows
     assert len(rows) == 60
-    assert {tuple(row) for row in rows} == {("x", f'c{inner}"d"', "y")}
+    assert {tuple(row) for row in rows} == {("x", f'c{inner}"d"', "e", "y")}
     assert {row[f'c{inner}"d"'] for row in rows} == {f'one{inner}"two"; three, 4'}
+    assert {row["e"] for row in rows} == {f"five{inner}six"}
 
 
 @pytest.mark.parametrize(

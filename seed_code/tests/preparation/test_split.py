@@ -182,10 +182,6 @@ BAD = {
         ("project.yml data/split: no row for test (train 50, validation 49, test 0); rows on "
         f"each side. {SHARES}."),
     ),
-    "a label on one side only": (
-        [f"v,{i * 0.5},{'yes' if i == 7 else 'no'}" for i in range(200)], {},
-        "project.yml data/split: no row of yes in ",
-    ),
     "not a time": (
         _rows(range(99), extra=lambda i: "2024-05-31" if i != 50 else "soon"),
         {"split": _by("time")},
@@ -238,3 +234,16 @@ def test_a_rare_label_must_be_learned_but_may_not_be_measured(prepared, refused)
     assert "rare" in prepared(with_rare(learned), problem="multiclass").schema.labels
     message = refused(with_rare(measured), problem="multiclass")
     assert message.startswith("project.yml data/split: no row of rare in train (a ")
+
+
+def test_both_labels_of_a_binary_problem_are_needed_on_every_side(prepared, refused):
+    rows = _rows(range(200))
+    learned = next(row["x"] for row in prepared({"a.csv": _csv(rows)}).side("train"))
+    one = [
+        f"v,{i * 0.37:.2f},{'yes' if round(i * 0.37, 2) == learned else 'no'}" for i in range(200)
+    ]
+    message = refused({"a.csv": _csv(one)})
+    assert message.startswith("project.yml data/split: no row of yes in validation (no ")
+    assert message.endswith(
+        ", yes 0); rows of each label. Add rows, or change the shares or data/split/seed."
+    )
