@@ -1,8 +1,4 @@
-"""build.sh's plans carried out in a local account.
-
-Service Catalog's resources are cut out of the template; a parameter that says the newest version is
-in their place, because CloudFormation refuses an update that changes no resource.
-"""
+"""build.sh's plans carried out in a local account."""
 
 import json
 from dataclasses import replace
@@ -14,7 +10,6 @@ from scripts import publication
 from scripts.errors import ScriptError
 from scripts.plan import carry_out
 from scripts.publication import Wish
-from scripts.template_text import entries, part
 
 ROOT = Path(__file__).parent.parent.parent
 WISH = Wish("templates-1", "organization", "studio")
@@ -43,14 +38,7 @@ def role(cloud):
 
 @pytest.fixture(scope="module")
 def sources():
-    whole = publication.read_sources(ROOT)
-    known = entries(whole.studio, "Resources")
-    others = {name for name, text in known.items() if "AWS::ServiceCatalog" not in text}
-    newest = (
-        "  Newest: {Type: AWS::SSM::Parameter, Properties: {Type: String, Value: !Ref Version1}}"
-    )
-    studio = part(whole.studio, others).replace("Resources:\n", f"Resources:\n{newest}\n", 1)
-    return replace(whole, studio=studio)
+    return publication.read_sources(ROOT)
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +67,8 @@ def test_the_first_time_everything_is_made(cloud, first, sources, role):
     s3 = cloud.client("s3")
     for key, content in sources.objects.items():
         assert s3.get_object(Bucket="templates-1", Key=key)["Body"].read() == content
+    offered = cloud.client("servicecatalog").search_products_as_admin()["ProductViewDetails"]
+    assert [each["ProductViewSummary"]["Name"] for each in offered] == ["Machine learning project"]
     block = s3.get_public_access_block(Bucket="templates-1")["PublicAccessBlockConfiguration"]
     assert all(block.values())
 
