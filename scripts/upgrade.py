@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from scripts import stacks
 from scripts.account import Account
 from scripts.errors import ScriptError
@@ -55,10 +57,21 @@ class UpdateProject:
         Raises
         ------
         ScriptError
-            When the update fails; the stack is then as it was.
+            When the update fails, and the stack is as it was; or the portfolio does not name the
+            caller, which Service Catalog asks of everybody, administrators too.
         """
         sagemaker = account.client("sagemaker")
-        sagemaker.update_project(ProjectName=self.name, **dict(self.details))
+        try:
+            sagemaker.update_project(ProjectName=self.name, **dict(self.details))
+        except ClientError as error:
+            if "No launch paths" not in str(error):
+                raise
+            raise ScriptError(
+                f"Project {self.name}",
+                "Service Catalog does not offer its template to these credentials",
+                "somebody who may create projects",
+                "Use such a role, or add yours with scripts/build.sh",
+            ) from error
         while (answer := sagemaker.describe_project(ProjectName=self.name))[
             "ProjectStatus"
         ] == "UpdateInProgress":
