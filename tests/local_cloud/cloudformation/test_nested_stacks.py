@@ -126,6 +126,28 @@ def test_a_nested_stack_that_fails_fails_the_outer_one(
     assert dump() == before
 
 
+def test_a_nested_stack_takes_permissions_of_its_own(
+    cloud: LocalCloud, stacks: Stacks, publish: Callable[[str, Any], str]
+) -> None:
+    iam = cloud.client("iam")
+    trust = {"Effect": "Allow", "Principal": {"Service": "cloudformation.amazonaws.com"},
+             "Action": "sts:AssumeRole"}  # fmt: skip
+    allowed = {"Effect": "Allow", "Action": ["ssm:*", "s3:GetObject"], "Resource": "*"}
+    document, trusted = (
+        json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        for statement in (allowed, trust)
+    )
+    arn = iam.create_role(RoleName="outer", AssumeRolePolicyDocument=trusted)["Role"]["Arn"]
+    iam.put_role_policy(RoleName="outer", PolicyName="some", PolicyDocument=document)
+    url = publish("permissions", inner())
+    stack = stacks.create("permissions", outer(url, "one"), RoleARN=arn)
+    assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
+    reason = stacks.reasons("permissions", "CREATE_FAILED")["Inner"]
+    assert "not authorized to perform: cloudformation:CreateStack on resource" in reason
+    assert "stack/permissions-Inner-" in reason
+    stacks.delete("permissions")
+
+
 def test_an_update_that_fails_later_takes_the_nested_stack_back(
     stacks: Stacks, dump: Dump, publish: Callable[[str, Any], str]
 ) -> None:
