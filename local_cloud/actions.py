@@ -62,10 +62,12 @@ Resources = Callable[[Parameters], list[str]]
 #: ends in ``*`` stands for any name. A policy with another key is refused.
 CONDITION_KEYS: dict[str, frozenset[str]] = {
     "cloudwatch": frozenset({"cloudwatch:namespace"}),
-    "ec2": frozenset({"ec2:createaction"}),
-    "elasticfilesystem": frozenset({"elasticfilesystem:createaction"}),
+    "ec2": frozenset({"aws:resourcetag/*", "ec2:createaction"}),
+    "elasticfilesystem": frozenset({"aws:resourcetag/*", "elasticfilesystem:createaction"}),
     "iam": frozenset({"iam:passedtoservice", "iam:permissionsboundary", "iam:policyarn"}),
-    "kms": frozenset({"kms:viaservice", "kms:calleraccount", "kms:encryptioncontext:*"}),
+    "kms": frozenset(
+        {"aws:resourcetag/*", "kms:viaservice", "kms:calleraccount", "kms:encryptioncontext:*"}
+    ),
     "s3": frozenset(
         {
             "s3:delimiter",

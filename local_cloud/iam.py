@@ -29,6 +29,7 @@ from local_cloud.errors import LocalCloudError, TrustError
 from local_cloud.parity import Parity
 from local_cloud.policies import Decision, Policies, Request, decide
 from local_cloud.requests import Call
+from local_cloud.resource_tags import completed, tags_of
 
 __all__ = ["PARITY", "Account", "Credentials", "DeniedError", "Identity"]
 
@@ -50,8 +51,9 @@ PARITY = [
     Parity(
         "IAM",
         "refused",
-        "Users, groups' keys, NotPrincipal, condition keys without a value here (aws:ResourceTag,"
-        " …), calls of a role whose permissions are not in local_cloud/actions.py",
+        "Users, groups' keys, NotPrincipal, condition keys without a value here"
+        " (aws:ResourceTag but for EC2, EFS and KMS, …), calls of a role whose permissions are not"
+        " in local_cloud/actions.py",
     ),
 ]
 
@@ -196,7 +198,8 @@ class Account:
         if call.service == "sts" and call.operation == "AssumeRole":
             self._authorize_assuming(identity, call)
         elif not identity.is_administrator:
-            wanted = needs(call, self.region, self.account_id)
+            whole = completed(call, self.account_id, self.region)
+            wanted = needs(whole, self.region, self.account_id)
             self.check(identity, [*wanted, *self._object_needs(call)], user_agent)
 
     def check(self, identity: Identity, wanted: Iterable[Need], user_agent: str = "") -> None:
@@ -206,6 +209,7 @@ class Account:
             context = {
                 **self._boundary_context(need.action, resource),
                 **self._object_tags(need.action, resource),
+                **_resource_tags(resource),
                 **need.context,
             }
             request = self._request(identity, need.action, resource, context, user_agent)
@@ -478,6 +482,10 @@ def _default_version(policy: Any) -> str:
     versions = {version.version_id: version.document for version in policy.versions}
     document: str = versions[policy.default_version_id]
     return document
+
+
+def _resource_tags(resource: str) -> dict[str, tuple[str, ...]]:
+    return {f"aws:resourcetag/{key.lower()}": (tag,) for key, tag in tags_of(resource).items()}
 
 
 def _principal_tags(role: Role) -> dict[str, tuple[str, ...]]:

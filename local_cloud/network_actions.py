@@ -48,8 +48,10 @@ def _of(*names: str, new: str = "") -> Resources:
     return resources
 
 
-def _any(*kinds: str) -> Resources:
-    return lambda _: [f"{kind}/*" for kind in kinds]
+def _associated(parameters: Mapping[str, Any]) -> list[str]:
+    """Route table and subnet of an association, or any where they are not known."""
+    table, subnet = (parameters.get(name) or "*" for name in ("RouteTableId", "SubnetId"))
+    return [f"route-table/{table}", f"subnet/{subnet}"]
 
 
 _Rules = dict[str, list[tuple[str, Resources]]]
@@ -104,7 +106,7 @@ EC2 = _same(
         "DescribeVpcEndpoints": _of(),
         "DescribeVpcs": _of(),
         "DetachInternetGateway": _of("InternetGatewayId", "VpcId"),
-        "DisassociateRouteTable": _any("route-table", "subnet"),
+        "DisassociateRouteTable": _associated,
         "ModifySubnetAttribute": _of("SubnetId"),
         "ModifyVpcAttribute": _of("VpcId"),
         "ModifyVpcEndpoint": _of(

@@ -82,10 +82,11 @@ class Organization:
             service_principal="sagemaker.amazonaws.com",
         )
 
-    def publish(self, version: str, template: dict[str, Any]) -> str:
+    def publish(self, version: str, template: dict[str, Any] | str, seed: bytes = b"") -> str:
         """Id of the version that the stack has after it was published, as build.sh does it."""
-        body = json.dumps(template).encode()
-        self._s3.put_object(Bucket="templates", Key=f"versions/{version}/pipeline.yml", Body=body)
+        text = template if isinstance(template, str) else json.dumps(template)
+        for name, body in {"pipeline.yml": text.encode(), "seed_code.zip": seed}.items():
+            self._s3.put_object(Bucket="templates", Key=f"versions/{version}/{name}", Body=body)
         self._versions.insert(0, version)
         self._settle(self._cloudformation.update_stack(**self._stack()))
         product = self.admin.describe_product_as_admin(Id=self.product_id)

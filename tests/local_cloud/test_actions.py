@@ -218,8 +218,9 @@ def test_what_nobody_has_written_down_is_refused_by_name() -> None:
 #: Verb and kind are combined for every kind; these combinations do not exist.
 IMAGINARY = {
     "DeleteProcessingJob", "DeleteTrainingJob", "DeleteTransformJob", "StopEndpoint",
-    "StopEndpointConfig", "StopExperiment", "StopModel", "StopModelPackageGroup", "UpdateModel",
-    "UpdateEndpointConfig", "UpdateModelPackageGroup", "UpdateProcessingJob", "UpdateTransformJob",
+    "StopEndpointConfig", "StopExperiment", "StopModel", "StopModelPackageGroup", "StopProject",
+    "UpdateEndpointConfig", "UpdateModel", "UpdateModelPackageGroup", "UpdateProcessingJob",
+    "UpdateTransformJob",
 }  # fmt: skip
 
 

@@ -43,6 +43,15 @@ def denial(error: pytest.ExceptionInfo[ClientError]) -> tuple[str, str]:
     return error.value.response["Error"]["Code"], error.value.response["Error"]["Message"]
 
 
+def is_allowed(operation: Any, **parameters: Any) -> bool:
+    try:
+        operation(**parameters)
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == "AccessDenied", error
+        return False
+    return True
+
+
 def test_what_is_allowed_works_and_what_is_not_is_denied_as_aws_says(
     cloud: LocalCloud, make_role: MakeRole, bucket: str
 ) -> None:
@@ -423,6 +432,40 @@ def test_a_key_is_found_by_alias_and_by_what_it_encrypted(
     client = as_role(cloud, "kms", make_role((["kms:Encrypt", "kms:Decrypt"], key["Arn"])))
     blob = client.encrypt(KeyId="alias/churn", Plaintext=b"x")["CiphertextBlob"]
     assert client.decrypt(CiphertextBlob=blob)["Plaintext"] == b"x"
+
+
+def test_networks_are_told_apart_by_their_tags(cloud: LocalCloud, make_role: MakeRole) -> None:
+    """By an association's id too, which carries no tags itself."""
+    own = {"StringEquals": {"aws:ResourceTag/project": "mine"}}
+    allowed = {"Effect": "Allow", "Action": "ec2:*", "Resource": "*", "Condition": own}
+    client = as_role(cloud, "ec2", make_role(statements=[allowed]))
+    ec2 = cloud.client("ec2")
+    for project, is_mine in (("mine", True), ("other", False)):
+        tags = [{"Key": "project", "Value": project}]
+        vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24")["Subnet"]["SubnetId"]
+        table = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+        ec2.create_tags(Resources=[vpc, subnet, table], Tags=tags)
+        association = ec2.associate_route_table(RouteTableId=table, SubnetId=subnet)
+        which = {"AssociationId": association["AssociationId"]}
+        assert is_allowed(client.disassociate_route_table, **which) is is_mine
+        changes = {"VpcId": vpc, "EnableDnsSupport": {"Value": True}}
+        assert is_allowed(client.modify_vpc_attribute, **changes) is is_mine
+
+
+def test_objects_are_told_apart_by_their_tags(
+    cloud: LocalCloud, make_role: MakeRole, bucket: str
+) -> None:
+    tagged = {"StringEquals": {"s3:ExistingObjectTag/public": "yes"}}
+    allowed = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*", "Condition": tagged}
+    client = as_role(cloud, "s3", make_role(statements=[allowed]))
+    s3 = cloud.client("s3")
+    s3.put_object(Bucket=bucket, Key="tagged-yes", Body=b"a", Tagging="public=yes")
+    s3.put_object(Bucket=bucket, Key="tagged-no", Body=b"a", Tagging="public=no")
+    s3.put_object(Bucket=bucket, Key="untagged", Body=b"a")
+    assert is_allowed(client.get_object, Bucket=bucket, Key="tagged-yes")
+    assert not is_allowed(client.get_object, Bucket=bucket, Key="tagged-no")
+    assert not is_allowed(client.get_object, Bucket=bucket, Key="untagged")
 
 
 def test_policy_documents_of_cloudformation_count(cloud: LocalCloud, bucket: str) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import io
 import itertools
 import re
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from local_cloud.cloud import LocalCloud
 from tests.local_cloud.conftest import wait_for
 from tests.local_cloud.organization import PRODUCT, Organization
 
+PIPELINE = Path(__file__).parents[3] / "pipeline.yml"
 _NUMBERS = itertools.count()
 
 
@@ -224,6 +228,27 @@ def test_only_what_studio_shows_becomes_a_project(
     finally:
         tag = {"Key": key, "Value": "true"}
         organization.admin.update_product(Id=product_id, AddTags=[tag])
+
+
+def test_the_project_template_is_made_and_deleted_with_the_launch_role(
+    organization: Organization, sagemaker: Any
+) -> None:
+    """pipeline.yml itself: the launch role has every permission that it takes."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("project.yml", "model: {}")
+    template = PIPELINE.read_text().replace("unpublished", "real")
+    version = organization.publish("real", template, archive.getvalue())
+    project = create(organization, sagemaker, ProvisioningArtifactId=version)
+    assert project["ProjectStatus"] == "CreateCompleted", message(project)
+    codecommit = organization.cloud.client("codecommit")
+    names = [item["repositoryName"] for item in codecommit.list_repositories()["repositories"]]
+    [repository] = [name for name in names if name.endswith(project["ProjectId"])]
+    file = codecommit.get_file(repositoryName=repository, filePath="project.yml")
+    assert file["fileContent"] == b"model: {}"
+    sagemaker.delete_project(ProjectName=project["ProjectName"])
+    deleted = settled(sagemaker, project["ProjectName"])
+    assert deleted["ProjectStatus"] == "DeleteCompleted", message(deleted)
 
 
 @pytest.mark.parametrize("name", ["a b", "-a", "a" * 33])

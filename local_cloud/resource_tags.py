@@ -1,0 +1,59 @@
+"""Tags of what is there, for conditions on ``aws:ResourceTag``, where moto keeps them.
+
+Known for networks, file systems and keys, whose names say nothing, so that policies go by tags.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from moto.ec2.models import ec2_backends
+from moto.efs.models import efs_backends
+from moto.kms.models import kms_backends
+
+from local_cloud.requests import Call
+
+__all__ = ["completed", "tags_of"]
+
+
+def tags_of(arn: str) -> Mapping[str, str]:
+    """The tags of a network, a file system or a key; none of anything else."""
+    if arn.count(":") < _COLONS:
+        return {}
+    _, _, service, region, account_id, resource = arn.split(":", _COLONS)
+    name = resource.rpartition("/")[2]
+    tags: Mapping[str, str] = {}
+    if service == "ec2":
+        tags = ec2_backends[account_id][region].tags.get(name, {})
+    elif service == "elasticfilesystem":
+        tagged = efs_backends[account_id][region].tagging_service
+        tags = tagged.get_tag_dict_for_resource(name)
+    elif service == "kms":
+        tags = kms_backends[account_id][region].tagger.get_tag_dict_for_resource(name)
+    return tags
+
+
+def completed(call: Call, account_id: str, region: str) -> Call:
+    """A call with the ids of what it changes, where it says only the id of a part."""
+    found: Mapping[str, Any] = {}
+    if call.operation == "DisassociateRouteTable":
+        found = _table_of(call.parameters["AssociationId"], ec2_backends[account_id][region])
+    elif call.service == "efs" and "MountTargetId" in call.parameters:
+        targets = efs_backends[account_id][region].mount_targets_by_id
+        target = targets.get(call.parameters["MountTargetId"])
+        found = {"FileSystemId": target.file_system_id} if target else {}
+    return dataclasses.replace(call, parameters={**call.parameters, **found})
+
+
+_COLONS = 5
+
+
+def _table_of(association_id: str, network: Any) -> dict[str, str]:
+    for table in network.route_tables.values():
+        for association in table.associations:
+            if association["RouteTableAssociationId"] == association_id:
+                subnet_id = association.get("SubnetId")
+                return {"RouteTableId": table.id, **({"SubnetId": subnet_id} if subnet_id else {})}
+    return {}
