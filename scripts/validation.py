@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -43,24 +44,28 @@ def validate(root: Path, region: str | None = None) -> None:
             f"its buckets and key alone have {first:,} bytes",
             f"CloudFormation takes at most {_BODY_BYTES:,} without a bucket",
         )
-    if importlib.util.find_spec("cfnlint") is None:
-        raise ScriptError(
-            "cfn-lint",
-            f"it is not installed for {sys.executable}",
-            "templates are published only when it finds nothing",
-            "Install it: python3 -m pip install cfn-lint",
-        )
-    command = [sys.executable, "-m", "cfnlint", *_regions(region)]
-    result = subprocess.run(
-        [*command, "--", *(str(root / name) for name in TEMPLATES)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    command = [_linter(), *_regions(region), "--", *(str(root / name) for name in TEMPLATES)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         raise ScriptError(
             "cfn-lint",
             f"findings:\n{(result.stdout + result.stderr).strip()}\n",
             "none is required",
         )
+
+
+def _linter() -> str:
+    """cfn-lint, the one of this Python's environment before others."""
+    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    found = shutil.which("cfn-lint", path=os.pathsep.join(folders))
+    if found is None:
+        raise ScriptError(
+            "cfn-lint",
+            "it is not installed",
+            "templates are published only when it finds nothing",
+            "Install it: python3 -m pip install cfn-lint",
+        )
+    return found
 
 
 def _regions(region: str | None) -> list[str]:
