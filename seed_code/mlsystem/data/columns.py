@@ -48,8 +48,8 @@ __all__ = [
 
 _MOSTLY = 0.9
 _ENOUGH_ROWS = 100
-# The estimate of different values is within a few percent: below this share there is no doubt.
-_SURELY_NOT_MOSTLY = 0.8
+# The estimate of different values is within ten percent: below this share there is no doubt.
+_SURELY_NOT_MOSTLY = 0.75
 _DATE = (
     r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})"
     r"([T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?\s*(Z|[A-Za-z]+|[+-]\d{2}(:?\d{2})?)?)?$"
@@ -95,7 +95,9 @@ class Statistics:
     n_infinite: int
     n_integers: int
     n_distinct: int
-    """An estimate, good to a few percent; 0 and 1 are exact."""
+    """An estimate, good to ten percent."""
+    is_constant: bool
+    """Whether there is one value only."""
     least: float | None
     greatest: float | None
 
@@ -108,11 +110,6 @@ class Statistics:
     def is_mostly_number(self) -> bool:
         """Whether the values are numbers but for a few, which must be mistakes."""
         return self.n_numbers >= _MOSTLY * self.n_present
-
-    @property
-    def is_constant(self) -> bool:
-        """Whether there is one value only."""
-        return self.n_distinct == 1
 
 
 # --- expressions --------------------------------------------------------------------------------
@@ -155,6 +152,7 @@ def _measure(table: ir.Table, columns: Sequence[str], engine: Engine) -> dict[st
             f"{column} n_infinite": value.isinf().sum().coalesce(0),
             f"{column} n_integers": (value % 1 == 0).sum().coalesce(0),
             f"{column} n_distinct": text.approx_nunique(),
+            f"{column} is_constant": (text.min() == text.max()).coalesce(False),
             f"{column} least": value.min(),
             f"{column} greatest": value.max(),
         }

@@ -142,9 +142,7 @@ def open_engine(spill: Path) -> Iterator[Engine]:
     """Give an engine that spills to the folder `spill`, and close it."""
     connection = ibis.duckdb.connect(
         temp_directory=str(spill),
-        # Nothing is loaded over the network, and text without a time zone is UTC everywhere.
-        autoinstall_known_extensions=False,
-        TimeZone="UTC",
+        autoinstall_known_extensions=False,  # nothing is loaded over the network
     )
     try:
         yield Engine(connection, spill)

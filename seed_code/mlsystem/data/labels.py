@@ -84,7 +84,7 @@ def require_numeric_target(
             "Set model/problem to binary or multiclass in project.yml, or correct model/target",
         )  # fmt: skip
     require_numbers(staged, target, statistics, engine)
-    if statistics.is_constant or not statistics.n_present:
+    if statistics.least == statistics.greatest:
         found = "the same value in every row" if statistics.n_present else "no value"
         raise DataError(
             where, found, "different values to predict", "Correct model/target in project.yml"

@@ -98,7 +98,7 @@ def _newest(rows: ir.Table, key: str, shares: tuple[float, float], engine: Engin
         counts.mutate(n_older=counts.n.sum().over(ibis.cumulative_window(order_by=key)))
     )
     n_rows = engine.value(rows.count())
-    newest = []
+    newest: list[float] = []
     for share in shares:
         distance = (older.n_older - share * n_rows).abs()
         nearest = engine.rows(older.order_by([distance, key]).limit(1))

@@ -87,6 +87,11 @@ def test_a_constant_column_is_noted(prepared):
     assert "column 'c': the same value in every row" in result.report.notes
 
 
+def test_two_values_are_not_taken_for_one(prepared):
+    # The engine's estimate of the number of different values is 1 for these.
+    assert prepared({"a.csv": _table(_every("27", "63"))}).report.notes == ()
+
+
 @pytest.mark.parametrize("value", ['"1,234"', "$5", "12 %", '"0,5"', "1.234.567"])
 def test_numbers_in_another_notation_are_noted(prepared, value):
     result = prepared({"a.csv": _table(_every(value, value.replace("2", "3"), '"7,5"'))})

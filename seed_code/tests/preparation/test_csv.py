@@ -42,10 +42,15 @@ def _same_rows(text):
     }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def usual(prepared, lines):
+    result = prepared({"a.csv": lines()})
+    assert len(result.rows) == 60
+    return result
+
+
 @pytest.mark.parametrize("how", _same_rows("x,c,y\n" + "1,a,yes\n" * 99))
-def test_the_same_rows_read_the_same_however_they_are_written(prepared, lines, how):
-    usual = prepared({"a.csv": lines()})
-    assert len(usual.rows) == 60
+def test_the_same_rows_read_the_same_however_they_are_written(prepared, lines, usual, how):
     result = prepared(_same_rows(lines())[how])
     assert result.rows == usual.rows
     assert result.schema == usual.schema
@@ -93,6 +98,11 @@ def test_files_may_be_called_anything(prepared, lines):
     result = prepared({name: lines(), "z.csv": lines(header="x,c,y", row=lambda i: f"{-i},a,no")})
     assert result.report.files == (name, "z.csv")
     assert result.report.rows_in == 120
+
+
+def test_a_name_is_no_pattern_for_other_names(prepared, lines):
+    files = {"a[b].csv": lines(), "ab.csv": lines(row=lambda i: f"{-i - 1},a,no")}
+    assert len(prepared(files).rows) == 120
 
 
 def test_a_column_without_a_name_gets_one(prepared, lines):

@@ -124,6 +124,9 @@ BAD = {
         ("column 'y': the same value in every row; different values to predict. Correct "
         "model/target in project.yml."),
     ),
+    "regression of a constant in two notations": (
+        "regression", lambda i: ("5", "5.0")[i % 2], {}, "column 'y': the same value in every row;",
+    ),
     "regression of nothing": ("regression", lambda i: "", {}, "column 'y': no value; different"),
 }  # fmt: skip
 
