@@ -69,6 +69,7 @@ $(VENV)/.bench: requirements/bench.txt $(VENV)/.test
 	@touch $@
 
 .local/.image: $(VENV)/.run $(IMAGE_SOURCES)
+	@echo "Setting up: the image (about 30 s the first time)"
 	@$(BIN)/python -m local_cloud.images build -f container/Dockerfile seed_code > /dev/null
 	@touch $@
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,13 +33,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.context / options.file,
             options.store,
             build_args=dict(options.build_arg),
-            report=lambda line: print(line, file=sys.stderr, flush=True),
+            report=_show,
         )
     except LocalCloudError as error:
         print(error, file=sys.stderr)
         return 1
     print(image.digest)
     return 0
+
+
+def _show(line: str) -> None:
+    """Show progress: on a terminal in one line, elsewhere (a log) line by line."""
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns - 1
+        print(f"\r\033[K{line[:width]}", end="", file=sys.stderr, flush=True)
+    else:
+        print(line, file=sys.stderr, flush=True)
 
 
 def _pair(text: str) -> tuple[str, str]:
