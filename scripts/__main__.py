@@ -45,10 +45,11 @@ def _plan(account: Account, asked: argparse.Namespace) -> Plan:
     match asked.command:
         case "build":
             wish = publication.Wish(asked.bucket, asked.stack, asked.role, asked.s3_templates)
-            validate(ROOT, account.region)
             sources = publication.read_sources(ROOT)
             found = publication.look(account, wish, sources)
-            return publication.plan(account, wish, sources, found)
+            plan = publication.plan(account, wish, sources, found)
+            validate(ROOT, account.region)  # last, because it takes longest
+            return plan
         case "rm_prj":
             return removal.plan(
                 project.look(account, asked.project),

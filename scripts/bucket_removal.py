@@ -61,7 +61,7 @@ def plan(found: Found) -> Plan:
         raise ScriptError(
             f"Bucket {found.bucket}",
             f"the stack {found.stack} has it",
-            "a bucket that no stack has",
+            "one that no stack has is required",
             "Delete the stack first: a project's with scripts/rm_prj.sh",
         )
     if found.owner is Owner.NOBODY:

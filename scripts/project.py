@@ -127,7 +127,7 @@ def look(account: Account, given: str) -> Found:
         raise ScriptError(
             f"Project {given}",
             f"none of that name in {account.region}",
-            "the name or id of a project, or <model>-<id> of one that is deleted",
+            "a name or id is required, or <model>-<id> of a project that is deleted",
             f"Something is left of: {', '.join(known)}" if known else "",
         )
     key = given if match and project is None else None

@@ -239,7 +239,7 @@ def _require_deploy_role(found: Found) -> None:
             raise ScriptError(
                 f"Stack {stack.name}",
                 f"the role {stack.role_arn}, with which CloudFormation deletes it, is gone",
-                "a role that may delete it",
+                "a role that may delete it is required",
                 f"Delete it with another one: aws cloudformation delete-stack --stack-name"
                 f" {stack.name} --role-arn <role>; then start again",
             )

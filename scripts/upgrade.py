@@ -69,7 +69,7 @@ class UpdateProject:
             raise ScriptError(
                 f"Project {self.name}",
                 "Service Catalog does not offer its template to these credentials",
-                "somebody who may create projects",
+                "somebody who may create projects is required",
                 "Use such a role, or add yours with scripts/build.sh",
             ) from error
         while (answer := sagemaker.describe_project(ProjectName=self.name))[
@@ -101,7 +101,7 @@ def newest(account: Account) -> Newest:
             if stack is not None and stack.parameters["Version1"] != NONE:
                 return _newest_of(account, stack.outputs, stack.parameters["Version1"])
     raise ScriptError(
-        f"Region {account.region}", "nothing is published there", "a version to update to",
+        f"Region {account.region}", "nothing is published there", "a version to update to is required",
         "Publish one with scripts/build.sh",
     )  # fmt: skip
 
@@ -131,7 +131,9 @@ def look(account: Account, name: str | None) -> list[Candidate]:
     found = [each for each in projects(account) if name in (None, each.name, each.id)]
     if name is not None and not found:
         raise ScriptError(
-            f"Project {name}", f"none of that name in {account.region}", "a project's name or id"
+            f"Project {name}",
+            f"none of that name in {account.region}",
+            "a project's name or id is required",
         )
     versions = {
         stack.parameters["SageMakerProjectId"]: stack.outputs.get("TemplateVersion")
@@ -144,7 +146,7 @@ def look(account: Account, name: str | None) -> list[Candidate]:
         raise ScriptError(
             f"Project {name}",
             f"no stack with SageMakerProjectId {found[0].id}",
-            "a project that was made from this template",
+            "one that was made from this template is required",
         )
     return [
         Candidate(project, versions[project.id], _s3_template(account, project.name))

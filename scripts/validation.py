@@ -20,6 +20,7 @@ __all__ = ["TEMPLATES", "validate"]
 TEMPLATES = ("studio.yml", "pipeline.yml")
 #: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 _BODY_BYTES = 51_200
+_ANY_REGION = "us-east-1"
 
 
 def validate(root: Path, region: str | None = None) -> None:
@@ -30,7 +31,7 @@ def validate(root: Path, region: str | None = None) -> None:
     root
         The folder of ``studio.yml``, ``pipeline.yml`` and ``seed_code``.
     region
-        Where they are to be valid; cfn-lint's default when none is given, or it is not AWS's.
+        Where they are to be valid; us-east-1 when none is given, or it is not one of AWS's.
 
     Raises
     ------
@@ -44,7 +45,13 @@ def validate(root: Path, region: str | None = None) -> None:
             f"its buckets and key alone have {first:,} bytes",
             f"CloudFormation takes at most {_BODY_BYTES:,} without a bucket",
         )
-    command = [_linter(), *_regions(region), "--", *(str(root / name) for name in TEMPLATES)]
+    command = [
+        _linter(),
+        "--regions",
+        _region(region),
+        "--",
+        *(str(root / name) for name in TEMPLATES),
+    ]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         raise ScriptError(
@@ -68,9 +75,10 @@ def _linter() -> str:
     return found
 
 
-def _regions(region: str | None) -> list[str]:
+def _region(region: str | None) -> str:
+    """The region to check for; cfn-lint itself would take the environment's, whatever that is."""
     try:
         boto3.session.Session().get_partition_for_region(region or "")
     except UnknownRegionError:
-        return []
-    return ["--regions", str(region)]
+        return _ANY_REGION
+    return str(region)

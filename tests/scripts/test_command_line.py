@@ -33,6 +33,17 @@ def test_a_shell_script_finds_its_command_from_any_folder(name, tmp_path):
         assert word.split()[0] in result.stdout
 
 
+def test_a_dry_run_of_the_first_publication(cloud, capsys):
+    cloud.client("iam").create_role(RoleName="studio", AssumeRolePolicyDocument="{}")
+    names = ["templates-1", "organization", cloud.region, "studio"]
+    assert main(["build", *names, "--dry-run"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in shown] == [
+        ["would", verb] for verb in ("create", "upload", "upload", "upload", "update")
+    ]
+    assert cloud.client("cloudformation").list_stacks()["StackSummaries"] == []
+
+
 def test_what_was_not_understood_is_no_traceback(cloud, capsys):
     assert main(["rm_prj", "nobody", "--region", cloud.region, "--dry-run"]) == 1
     shown = capsys.readouterr()
