@@ -118,7 +118,7 @@ class Administration:
         self._forget_tag_options(portfolio.id)
 
     def _list_portfolios(self, _: Parameters, __: Identity) -> dict[str, Any]:
-        return self._portfolios(self._catalog.portfolios.values())
+        return self._portfolios(list(self._catalog.portfolios.values()))
 
     def _list_portfolios_of_product(self, asked: Parameters, _: Identity) -> dict[str, Any]:
         product = self._catalog.product(asked["ProductId"])
@@ -232,7 +232,7 @@ class Administration:
             portfolio.product_ids.remove(product.id)
 
     def _having(self, product: Product) -> list[Portfolio]:
-        portfolios = self._catalog.portfolios.values()
+        portfolios = list(self._catalog.portfolios.values())
         return [portfolio for portfolio in portfolios if product.id in portfolio.product_ids]
 
     def _product(self, product: Product) -> dict[str, Any]:
@@ -371,7 +371,7 @@ class Administration:
         return {
             "ConstraintDetails": [
                 self._constraint(constraint)["ConstraintDetail"]
-                for constraint in self._catalog.constraints.values()
+                for constraint in list(self._catalog.constraints.values())
                 if constraint.portfolio_id == portfolio.id
                 and product_id in {None, constraint.product_id}
             ]

@@ -9,7 +9,6 @@ import datetime as dt
 import hashlib
 import secrets
 import string
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
@@ -200,7 +199,6 @@ class Catalog:
     """
 
     def __init__(self, cloud: LocalCloud) -> None:
-        self.lock = threading.RLock()
         self.portfolios: dict[str, Portfolio] = {}
         self.products: dict[str, Product] = {}
         self.constraints: dict[str, Constraint] = {}
@@ -217,7 +215,7 @@ class Catalog:
 
     def product(self, product_id: str | None, name: str | None = None) -> Product:
         """A product by id or name; raises ApiError without one."""
-        for product in self.products.values():
+        for product in list(self.products.values()):
             if product.id == product_id or (product_id is None and product.name == name):
                 return product
         raise _missing("Product", product_id or name)
@@ -234,7 +232,7 @@ class Catalog:
         """The launch constraint of a product in a portfolio."""
         found = (
             constraint
-            for constraint in self.constraints.values()
+            for constraint in list(self.constraints.values())
             if (constraint.portfolio_id, constraint.product_id) == (portfolio_id, product_id)
         )
         return next(found, None)
@@ -243,19 +241,21 @@ class Catalog:
         """The ways in which somebody may launch a product; none for who is no principal."""
         return [
             Path(portfolio, product, self.constraint_of(portfolio.id, product.id))
-            for portfolio in self.portfolios.values()
+            for portfolio in list(self.portfolios.values())
             if product.id in portfolio.product_ids and portfolio.admits(identity)
         ]
 
     def offered(self, identity: Identity) -> list[Product]:
         """The products that somebody may launch."""
-        return [product for product in self.products.values() if self.paths(product, identity)]
+        return [
+            product for product in list(self.products.values()) if self.paths(product, identity)
+        ]
 
     def tag_options_of(self, *resource_ids: str) -> list[TagOption]:
         """Tag options of any of these products and portfolios."""
         return [
             option
-            for option in self.tag_options.values()
+            for option in list(self.tag_options.values())
             if set(resource_ids) & set(option.resource_ids)
         ]
 
