@@ -101,9 +101,11 @@ def newest(account: Account) -> Newest:
             if stack is not None and stack.parameters["Version1"] != NONE:
                 return _newest_of(account, stack.outputs, stack.parameters["Version1"])
     raise ScriptError(
-        f"Region {account.region}", "nothing is published there", "a version to update to is required",
+        f"Region {account.region}",
+        "nothing is published there",
+        "a version to update to is required",
         "Publish one with scripts/build.sh",
-    )  # fmt: skip
+    )
 
 
 def _newest_of(account: Account, outputs: Any, version: str) -> Newest:

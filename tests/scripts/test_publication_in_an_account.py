@@ -51,8 +51,9 @@ def build(account, role):
     return build
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def first(build, sources):
+    """The repository's version is the newest, whatever was published before."""
     build(sources)
 
 
