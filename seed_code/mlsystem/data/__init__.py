@@ -9,8 +9,11 @@
 :mod:`.columns`        what each column is: the rules of inference
 :mod:`.labels`         the target
 :mod:`.split`          which side a row falls on
-:mod:`.prepare`        the steps in order, and what they write
+:mod:`.typed`          rows of text become rows of numbers, categories and labels
+:mod:`.sides`          duplicates go, each side is written, with schema and report
+:mod:`.preparation`    the steps in order; all is published, or nothing
 :mod:`.engine`         DuckDB within a budget of memory
+:mod:`.functions`      functions of DuckDB that Ibis lacks
 :mod:`.wording`        names and values in messages
 ====================== =======================================================================
 
@@ -18,6 +21,6 @@ The raw files are parsed once, into Parquet; every later step is a streaming pas
 data may be larger than memory.
 """
 
-from mlsystem.data.prepare import prepare
+from mlsystem.data.preparation import prepare
 
 __all__ = ["prepare"]

@@ -7,8 +7,8 @@ import ibis
 import pyarrow.parquet as pq
 import pytest
 
+from mlsystem.data import prepare
 from mlsystem.data.engine import open_engine
-from mlsystem.data.prepare import prepare
 from mlsystem.errors import DataError
 from mlsystem.settings import Evaluate, Model, Settings
 
