@@ -9,9 +9,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from moto.ec2.models import ec2_backends
-from moto.efs.models import efs_backends
-from moto.kms.models import kms_backends
+from moto.backends import get_backend
 
 from local_cloud.requests import Call
 
@@ -26,12 +24,12 @@ def tags_of(arn: str) -> Mapping[str, str]:
     name = resource.rpartition("/")[2]
     tags: Mapping[str, str] = {}
     if service == "ec2":
-        tags = ec2_backends[account_id][region].tags.get(name, {})
+        tags = _backend("ec2", account_id, region).tags.get(name, {})
     elif service == "elasticfilesystem":
-        tagged = efs_backends[account_id][region].tagging_service
+        tagged = _backend("efs", account_id, region).tagging_service
         tags = tagged.get_tag_dict_for_resource(name)
     elif service == "kms":
-        tags = kms_backends[account_id][region].tagger.get_tag_dict_for_resource(name)
+        tags = _backend("kms", account_id, region).tagger.get_tag_dict_for_resource(name)
     return tags
 
 
@@ -39,15 +37,20 @@ def completed(call: Call, account_id: str, region: str) -> Call:
     """A call with the ids of what it changes, where it says only the id of a part."""
     found: Mapping[str, Any] = {}
     if call.operation == "DisassociateRouteTable":
-        found = _table_of(call.parameters["AssociationId"], ec2_backends[account_id][region])
+        found = _table_of(call.parameters["AssociationId"], _backend("ec2", account_id, region))
     elif call.service == "efs" and "MountTargetId" in call.parameters:
-        targets = efs_backends[account_id][region].mount_targets_by_id
+        targets = _backend("efs", account_id, region).mount_targets_by_id
         target = targets.get(call.parameters["MountTargetId"])
         found = {"FileSystemId": target.file_system_id} if target else {}
     return dataclasses.replace(call, parameters={**call.parameters, **found})
 
 
 _COLONS = 5
+
+
+def _backend(service: str, account_id: str, region: str) -> Any:
+    """Where moto keeps a service; its module, which makes a session, is imported here alone."""
+    return get_backend(service)[account_id][region]
 
 
 def _table_of(association_id: str, network: Any) -> dict[str, str]:
