@@ -84,7 +84,7 @@ class Deployers:
         with self._lock:
             if key not in self._clients:
                 self._clients[key] = self._session.client(
-                    service,  # type: ignore[call-overload]
+                    service,
                     region_name=self.cloud.region,
                     endpoint_url=self.cloud.endpoint_url,
                     aws_access_key_id=credentials.access_key,

@@ -80,7 +80,7 @@ def _answer(words: list[str], options: Options) -> Any:
     service, operation = words
     region = options.get("--region", [None])[0]
     try:
-        client: Any = boto3.client(_SERVICES.get(service, service), region_name=region)  # type: ignore[call-overload]
+        client: Any = boto3.client(_SERVICES.get(service, service), region_name=region)
     except BotoCoreError as error:
         raise _usage(service, str(error)) from error
     if words == ["ecr", "get-login-password"]:

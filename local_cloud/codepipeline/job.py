@@ -114,7 +114,7 @@ class Job:
             RoleArn=self.action.role_arn, RoleSessionName=self.id
         )["Credentials"]
         return boto3.Session().client(
-            service,  # type: ignore[call-overload]
+            service,
             aws_access_key_id=credentials["AccessKeyId"],
             aws_secret_access_key=credentials["SecretAccessKey"],
             aws_session_token=credentials["SessionToken"],
