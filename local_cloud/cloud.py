@@ -213,9 +213,7 @@ class LocalCloud:
         if role_arn is not None or service_principal is not None:
             raise TypeError("client() needs both role_arn and service_principal, or none of them")
         if service not in self._clients:
-            self._clients[service] = self.client_as(
-                service, self.account.administrator.credentials
-            )
+            self._clients[service] = self.client_as(service, self.account.administrator.credentials)
         return self._clients[service]
 
     def credentials(
