@@ -27,6 +27,10 @@ __all__ = [
     "ALGORITHMS",
     "HYPERPARAMETERS",
     "METRICS",
+    "STRATEGIES",
+    "Alarms",
+    "Api",
+    "Checks",
     "Data",
     "DecisionTreeHyperparameters",
     "Deploy",
@@ -37,8 +41,11 @@ __all__ = [
     "JobInstance",
     "LinearHyperparameters",
     "Model",
+    "Production",
+    "ProductionInstances",
     "Settings",
     "Split",
+    "Strategy",
     "XGBoostHyperparameters",
     "load",
     "loads",
@@ -305,6 +312,152 @@ class Dev(_Section):
     """99 of 100 requests may take at most so long, milliseconds."""
 
 
+_INSTANCE_TYPE = r"^ml\.[a-z0-9-]+\.[a-z0-9]+$"
+
+
+class ProductionInstances(_Section):
+    """The machines of the production endpoint, in as many zones as SageMaker has capacity in."""
+
+    type: str = Field(default="ml.m5.large", pattern=_INSTANCE_TYPE)
+    """SageMaker instance type."""
+    min: int = Field(default=2, ge=2, le=100)
+    """Fewest. Two or more are spread over zones, so that one may fail."""
+    max: int = Field(default=4, ge=2, le=100)
+    """Most."""
+    target_invocations_per_minute: float = Field(default=6_000, gt=0)
+    """Of each instance. There are more instances while each has more to do than this, and fewer
+    while it has less."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ProductionInstances:
+        if self.max < self.min:
+            raise _mistake(
+                "max", f"{self.max}, with min: {self.min}", "at least as many as min",
+                f"Set max to {self.min} or more",
+            )  # fmt: skip
+        return self
+
+
+def _named_strategies() -> dict[str, dict[str, Any]]:
+    """Return the ways to shift traffic that CodeDeploy has for Lambda, by our names.
+
+    Source: https://docs.aws.amazon.com/codedeploy/latest/userguide/deployment-configurations.html
+    """
+    canary = {
+        f"canary-10-percent-{minutes}-minutes": {"kind": "canary", "minutes": minutes}
+        for minutes in (5, 10, 15, 30)
+    }
+    linear = {
+        f"linear-10-percent-every-{minutes}-minute{'' if minutes == 1 else 's'}": {
+            "kind": "linear",
+            "minutes": minutes,
+        }
+        for minutes in (1, 2, 3, 10)
+    }
+    return {**canary, **linear, "all-at-once": {"kind": "all-at-once"}}
+
+
+STRATEGIES = _named_strategies()
+
+
+def _or_a_name(schema: dict[str, Any]) -> None:
+    numbers = dict(schema)
+    schema.clear()
+    schema["anyOf"] = [{"enum": list(STRATEGIES)}, numbers]
+
+
+class Strategy(_Section):
+    """How traffic moves from one release to the next: a named way, or numbers of one's own."""
+
+    model_config = ConfigDict(json_schema_extra=_or_a_name)
+
+    kind: Literal["canary", "linear", "all-at-once"] = "canary"
+    """`canary`: first `percent` of the requests, after `minutes` all. `linear`: `percent` more
+    every `minutes`. `all-at-once`. In place of the three keys `strategy` can be a name:
+    `canary-10-percent-5-minutes` (or 10, 15, 30), `linear-10-percent-every-1-minute` (or
+    2-minutes, 3, 10), `all-at-once`."""
+    percent: int = Field(default=10, ge=1, le=99)
+    """Share of the requests, of 100."""
+    minutes: int = Field(default=5, ge=1, le=2_880)
+    """How long a share is watched before it grows."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, given: Any) -> Any:
+        if not isinstance(given, str):
+            return given
+        if given not in STRATEGIES:
+            raise _mistake(
+                "", repr(given), f"one of {', '.join(STRATEGIES)}, or kind, percent and minutes",
+                _nearest(given, tuple(STRATEGIES)),
+            )  # fmt: skip
+        return STRATEGIES[given]
+
+
+class Checks(_Section):
+    """What a release must do before any request reaches it, through the function that answers."""
+
+    latency_requests: int = Field(default=100, ge=10, le=1_000)
+    """How many requests, one after the other, the latency is measured with."""
+    latency_p50_ms: float = Field(default=200.0, gt=0)
+    """Half of the requests may take at most so long, milliseconds."""
+    latency_p99_ms: float = Field(default=1_000.0, gt=0)
+    """99 of 100 requests may take at most so long, milliseconds."""
+
+
+class Alarms(_Section):
+    """What takes all traffic back to the release before. Each is looked at every minute."""
+
+    crashes: int = Field(default=1, ge=1, le=1_000_000)
+    """So many crashes of the release's function: its errors, time-outs, too little memory."""
+    model_errors: int = Field(default=1, ge=1, le=1_000_000)
+    """So many requests that the release's endpoint fails. A client's mistake is none."""
+    error_percent: float = Field(default=1.0, gt=0, lt=100)
+    """The share of failed requests may be so many points higher than that of the other release."""
+    api_error_percent: float = Field(default=5.0, gt=0, lt=100)
+    """Share of all requests to the API that may end with 5XX."""
+    latency_p99_ms: float = Field(default=1_000.0, gt=0)
+    """99 of 100 answers of the model may take at most so long, milliseconds; two minutes count."""
+
+
+class Production(_Section):
+    """How releases come into production."""
+
+    instances: ProductionInstances = ProductionInstances()
+    strategy: Strategy = Strategy()
+    capture_percent: int = Field(default=100, ge=1, le=100)
+    """Share of requests and answers that are kept, encrypted, for what watches the model."""
+    checks: Checks = Checks()
+    alarms: Alarms = Alarms()
+
+
+class Api(_Section):
+    """Of the API that applications ask."""
+
+    auth: Literal["iam", "key"] = "iam"
+    """`iam`: requests are signed (Signature Version 4) by who may `execute-api:Invoke`. `key`: they
+    carry an API key in `x-api-key`."""
+    rate_per_second: float = Field(default=100.0, gt=0, le=10_000)
+    """Requests per second, in the long run; more are refused with 429."""
+    burst: int = Field(default=200, ge=1, le=5_000)
+    """Requests at once."""
+    quota_per_day: int | None = Field(default=None, ge=1)
+    """`auth: key` only: requests of the key in a day. Unlimited when not given."""
+    memory_mb: int = Field(default=1_024, ge=512, le=10_240)
+    """Memory of the function, and by it the share of a CPU (1,769 MB: one)."""
+    timeout_seconds: int = Field(default=10, ge=3, le=29)
+    """Longest that a request may take; API Gateway waits for 29 seconds at most."""
+
+    @model_validator(mode="after")
+    def _quota_of_a_key(self) -> Api:
+        if self.quota_per_day is not None and self.auth != "key":
+            raise _mistake(
+                "quota_per_day", f"given with auth: {self.auth}", "auth: key",
+                "A quota is a key's. Remove it, or set auth: key",
+            )  # fmt: skip
+        return self
+
+
 class Deploy(_Section):
     """What happens to a model that passed the gate."""
 
@@ -314,11 +467,14 @@ class Deploy(_Section):
     examples: tuple[str, ...] = ()
     """Rows to ask the new endpoint about, as CSV: the features in the file's order."""
     dev: Dev = Dev()
+    serving: Literal["endpoint", "lambda"] = "endpoint"
+    """Where production answers from. `endpoint`: SageMaker instances, always ready. `lambda`: the
+    API's function itself, which costs nothing while nobody asks."""
+    production: Production = Production()
+    api: Api = Api()
 
 
 # --- instances ----------------------------------------------------------------------------------
-
-_INSTANCE_TYPE = r"^ml\.[a-z0-9-]+\.[a-z0-9]+$"
 
 
 class JobInstance(_Section):

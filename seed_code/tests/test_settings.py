@@ -40,6 +40,22 @@ def test_the_projects_own_file_loads():
     assert settings.load(path).model.name == "churn"
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("canary-10-percent-30-minutes", ("canary", 10, 30)),
+        ("linear-10-percent-every-1-minute", ("linear", 10, 1)),
+        ("all-at-once", ("all-at-once", 10, 5)),
+        ("{kind: linear, percent: 25, minutes: 4}", ("linear", 25, 4)),
+    ],
+)
+def test_a_strategy_is_a_name_or_numbers(given, expected):
+    loaded = settings.loads(f"{MINIMAL}deploy: {{production: {{strategy: {given}}}}}\n")
+    strategy = loaded.deploy.production.strategy
+    assert (strategy.kind, strategy.percent, strategy.minutes) == expected
+    assert settings.loads(loaded.to_json()) == loaded
+
+
 def test_json_for_the_jobs_loads_to_the_same_settings():
     loaded = settings.loads(MINIMAL)
     assert settings.loads(loaded.to_json()) == loaded
@@ -74,6 +90,19 @@ def test_json_for_the_jobs_loads_to_the_same_settings():
         ("evaluate:", "data: {types: {churn: ignore}}\nevaluate:", "the target is ignored"),
         ("problem: binary", "problem: regression\n  positive_label: 'yes'",
          "given for a regression problem"),
+        ("evaluate:", "deploy: {serving: lamda}\nevaluate:", "project.yml:5 deploy/serving"),
+        ("evaluate:", "deploy: {production: {strategy: canary-10-percent}}\nevaluate:",
+         "project.yml:5 deploy/production/strategy: 'canary-10-percent'; one of canary-10"),
+        ("evaluate:", "deploy: {production: {strategy: all-at-onc}}\nevaluate:",
+         "Did you mean 'all-at-once'?"),
+        ("evaluate:", "deploy: {production: {strategy: {percent: 100}}}\nevaluate:",
+         "deploy/production/strategy/percent: 100; input should be less than or equal to 99"),
+        ("evaluate:", "deploy: {production: {instances: {min: 1}}}\nevaluate:",
+         "deploy/production/instances/min: 1; input should be greater than or equal to 2"),
+        ("evaluate:", "deploy: {production: {instances: {min: 5}}}\nevaluate:",
+         "max: 4, with min: 5; at least as many as min. Set max to 5 or more."),
+        ("evaluate:", "deploy: {api: {quota_per_day: 9}}\nevaluate:",
+         "quota_per_day: given with auth: iam; auth: key."),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_with_its_line_and_the_fix(before, after, expected):
