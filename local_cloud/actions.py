@@ -786,15 +786,19 @@ def _builds(parameters: Parameters) -> list[str]:
     return [f"project/{name}" for name in sorted(names)]
 
 
+_report_group = _named("report-group/", "name", "arn")
 _CODEBUILD = _same(
     {
         "BatchGetBuilds": _builds,
         "BatchGetProjects": _projects,
         "CreateProject": _project,
+        "CreateReportGroup": _report_group,
         "DeleteProject": _project,
+        "DeleteReportGroup": _report_group,
         "ListBuilds": _anything,
         "ListBuildsForProject": _project,
         "ListProjects": _anything,
+        "ListReportGroups": _anything,
         "StartBuild": _project,
         "StopBuild": _builds,
         "UpdateProject": _project,

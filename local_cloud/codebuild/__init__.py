@@ -7,6 +7,7 @@ module          holds
 ``machine``     what stands for the container
 ``shell``       commands that share folder and variables
 ``build``       phases, source, artifacts, logs
+``reports``     groups of reports
 ``aws``         the ``aws`` on a build's PATH
 ``api``         projects and builds
 =============== =================================================================
@@ -35,14 +36,14 @@ PARITY = [
         "Projects; builds of a buildspec 0.2 from archives in S3 or of a pipeline: variables,"
         " exported variables, phases in one shell, finally, on-failure (ABORT, CONTINUE),"
         " artifacts and secondary artifacts as ZIP; the build role's credentials; timeouts,"
-        " stopping; phases with the command that failed; log groups; events",
+        " stopping; phases with the command that failed; log groups; report groups; events",
     ),
     Parity(
         "CodeBuild",
         "partial",
         "A build is processes of the current user, with its own folders and environment; its Python"
         " is a virtual environment of this machine's version, shared by builds whose sources have"
-        " the same requirements files, so that what is installed stays; reports are not kept;"
+        " the same requirements files, so that what is installed stays; a report group is made and stays empty;"
         " `docker` and `aws` on its PATH are stand-ins (docker login, build, tag, push, images,"
         " inspect; aws <service> <operation>)",
     ),

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from local_cloud.codebuild.build import PRINCIPAL, Build, Place
+from local_cloud.codebuild.reports import ReportGroups
 from local_cloud.errors import TrustError, UnsupportedError
 from local_cloud.iam import Identity
 from local_cloud.json_api import ApiError, Operation, Parameters, refuse_others
@@ -45,10 +46,12 @@ class Builds:
         self._projects: dict[str, dict[str, Any]] = {}
         self._builds: dict[str, Build] = {}
         self._lock = threading.RLock()
+        self._reports = ReportGroups(self._arn)
 
     def operations(self) -> dict[str, Operation]:
         """What the API answers, by the operations' names."""
         return {
+            **self._reports.operations(),
             "BatchGetBuilds": self._batch_get_builds,
             "BatchGetProjects": self._batch_get_projects,
             "CreateProject": self._create_project,
@@ -219,7 +222,10 @@ class Builds:
         return self._builds.get(build_id.rpartition("/")[2])
 
     def _project_arn(self, name: str) -> str:
-        return f"arn:aws:codebuild:{self._cloud.region}:{self._cloud.account_id}:project/{name}"
+        return self._arn(f"project/{name}")
+
+    def _arn(self, resource: str) -> str:
+        return f"arn:aws:codebuild:{self._cloud.region}:{self._cloud.account_id}:{resource}"
 
 
 def _variables(given: list[Mapping[str, str]]) -> dict[str, str]:

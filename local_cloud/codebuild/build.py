@@ -232,6 +232,7 @@ class Build:
         found = shell.exported(environment)
         self.exported = {name: found.get(name, "") for name in buildspec.exported}
         with self._phase("UPLOAD_ARTIFACTS", log):
+            self._make_report_groups(buildspec)
             self._upload(buildspec, machine.source)
         return "SUCCEEDED" if is_good else "FAILED"
 
@@ -415,6 +416,18 @@ class Build:
                 f"[Container] runtime-versions: Python {here} of this machine stands for"
                 f" {buildspec.python}\n"
             )
+
+    def _make_report_groups(self, buildspec: Buildspec) -> None:
+        client = self._client("codebuild")
+        for name in buildspec.report_groups:
+            if name.startswith("arn:"):
+                continue  # one that somebody else has made
+            with contextlib.suppress(client.exceptions.ResourceAlreadyExistsException):
+                client.create_report_group(
+                    name=f"{self.project['name']}-{name}",
+                    type="TEST",
+                    exportConfig={"exportConfigType": "NO_EXPORT"},
+                )
 
     def _upload(self, buildspec: Buildspec, source: Path) -> None:
         if self.artifacts is not None:

@@ -82,6 +82,7 @@ class Buildspec:
     python: str
     artifacts: Artifacts | None
     secondary_artifacts: Mapping[str, Artifacts]
+    report_groups: tuple[str, ...]
 
 
 def parse(text: str) -> Buildspec:
@@ -100,7 +101,7 @@ def parse(text: str) -> Buildspec:
     if str(document.get("version")) != "0.2":
         raise _error("/version", repr(document.get("version")), "version 0.2 is supported")
     for name in document.get("reports") or {}:
-        _members(f"/reports/{name}", document["reports"][name], _REPORT)  # shown nowhere here
+        _members(f"/reports/{name}", document["reports"][name], _REPORT)  # read by nobody here
     env = _members("/env", document.get("env") or {}, {"shell", "variables", "exported-variables"})
     shell = env.get("shell", "sh")
     if shell not in _SHELLS:
@@ -121,6 +122,7 @@ def parse(text: str) -> Buildspec:
             name: _artifacts(f"/artifacts/secondary-artifacts/{name}", part)
             for name, part in secondary.items()
         },
+        report_groups=tuple(document.get("reports") or {}),
     )
 
 

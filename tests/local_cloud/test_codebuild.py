@@ -33,6 +33,7 @@ def role(cloud: LocalCloud, make_role: MakeRole) -> str:
         (["s3:GetObject", "s3:PutObject"], f"arn:aws:s3:::{BUCKET}/*"),
         ("sts:GetCallerIdentity", "*"),
         (["ecr:*"], "*"),
+        ("codebuild:CreateReportGroup", "arn:aws:codebuild:*:*:report-group/p-*-tests"),
         service="codebuild.amazonaws.com",
     )
 
@@ -220,6 +221,33 @@ phases:
     build = finish(cloud, start(buildspec))
     assert build["buildStatus"] == "FAILED"
     assert ("BUILD" in phases(build)) is (goes_on == "CONTINUE")
+
+
+REPORTS = """
+version: 0.2
+phases: {build: {commands: ["true"]}}
+reports: {GROUP: {files: [tests.xml], file-format: JUNITXML}}
+"""
+
+
+def test_a_build_makes_its_report_group_once(
+    cloud: LocalCloud, start: StartBuild, project: str
+) -> None:
+    codebuild = cloud.client("codebuild")
+    for _ in range(2):
+        build = finish(cloud, start(REPORTS.replace("GROUP", "tests")))
+        assert build["buildStatus"] == "SUCCEEDED", build["phases"]
+    [arn] = [arn for arn in codebuild.list_report_groups()["reportGroups"] if project in arn]
+    assert arn.endswith(f":report-group/{project}-tests")
+    codebuild.delete_report_group(arn=arn, deleteReports=True)
+    codebuild.delete_report_group(arn=arn, deleteReports=True)
+    assert arn not in codebuild.list_report_groups()["reportGroups"]
+
+
+def test_a_report_group_needs_the_build_role(cloud: LocalCloud, start: StartBuild) -> None:
+    build = finish(cloud, start(REPORTS.replace("GROUP", "others")))
+    assert phases(build)["UPLOAD_ARTIFACTS"] == "FAILED"
+    assert "codebuild:CreateReportGroup" in log(cloud, build)
 
 
 def test_a_build_is_stopped(cloud: LocalCloud, start: StartBuild) -> None:
