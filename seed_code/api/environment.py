@@ -15,10 +15,9 @@ guard after         api.checks        CodeDeploy              outside: calls AWS
 Variables
 ---------
 Of the API: ``PROJECT_KEY``, ``RELEASE``, ``SERVING`` (``endpoint`` or ``lambda``), ``ENDPOINT_NAME``
-(with ``endpoint``), ``ASSETS_DIR`` (where EFS is mounted); optional ``MODEL_TIMEOUT_SECONDS``
-(default 10: longest that the endpoint may take, attempts together; the function's own timeout must
-be at least 5 s longer) and ``MAX_INSTANCES`` (default 1000: most rows of a request, which is also
-``maxItems`` of the gateway's schema).
+(with ``endpoint``), ``ASSETS_DIR`` (where EFS is mounted), ``TIMEOUT_SECONDS`` (the function's own
+timeout, 3 or more: the endpoint gets 2 less), ``MAX_INSTANCES`` (most rows of a request: ``maxItems``
+of the gateway's schema, for all media types).
 
 Of the assets: ``PROJECT_KEY``, ``DATA_BUCKET``, ``ASSETS_DIR``.
 

@@ -33,9 +33,9 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from container import problems
 from container.inference import Inference
 from container.paths import Paths
+from mlsystem import problems
 from mlsystem.artifacts import ModelContract
 from mlsystem.errors import MLSystemError, RequestError
 from mlsystem.predictor import read_model

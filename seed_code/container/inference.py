@@ -18,9 +18,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from container.media_types import answer_type, body_type
 from mlsystem.answers import Encoder
 from mlsystem.artifacts import ModelContract
+from mlsystem.media_types import answer_type, body_type
 from mlsystem.predictor import Predictor
 from mlsystem.requests import Decoder, Rows
 

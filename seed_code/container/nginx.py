@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from container import problems
 from container.app import MAX_BODY_BYTES
+from mlsystem import problems
 
 __all__ = ["configuration"]
 

@@ -35,6 +35,7 @@ __all__ = ["Encoder", "MediaType"]
 MediaType = Literal["text/csv", "application/json", "application/jsonlines"]
 
 _POSITIVE_FROM: Final = 0.5
+_UNPROCESSABLE: Final = 422  # RFC 9110, section 15.5.21
 
 _Answers = npt.NDArray[np.float32]
 _Encode = Callable[[_Answers, Sequence[int]], list[bytes]]
@@ -54,8 +55,9 @@ class Encoder:
 
         It takes what :meth:`~.Predictor.predict` returned, and how many of its rows each body gets.
 
-        It raises RequestError when a prediction is not finite: the model answered a row without
-        values when it was loaded, so it is the request's numbers that are beyond its reach.
+        It raises RequestError, status 422, when a prediction is not finite: the model answered a
+        row without values when it was loaded, so it is the request's numbers that are beyond its
+        reach. The status sets it apart from what the contract alone can tell (400).
         """
         return {
             "text/csv": self._encode_csv,
@@ -116,7 +118,7 @@ def _check_finite(answers: _Answers) -> None:
         row = int(np.flatnonzero(~is_finite.all(axis=1))[0])
         raise RequestError(
             f"row {row + 1}", "a prediction that is not a finite number",
-            "numbers of the size that the model was trained on",
+            "numbers of the size that the model was trained on", status=_UNPROCESSABLE,
         )  # fmt: skip
 
 

@@ -89,8 +89,9 @@ def test_several_bodies() -> None:
 )
 def test_refuses_to_write_what_is_not_finite(problem: str, bad: list, media_type: str) -> None:
     good = [0.5] * len(bad)
-    with pytest.raises(RequestError, match="row 2: a prediction that is not a finite number"):
+    with pytest.raises(RequestError, match="row 2: a prediction that is not a finite") as refused:
         _encode(problem, media_type, [good, bad, good])
+    assert refused.value.status == 422
 
 
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=9))

@@ -204,7 +204,7 @@ def test_requests_at_the_same_moment_are_predicted_together_and_answered_apart(r
             (CSV, b"0,0,new\n1,-1,low\n", 200, b"0.5\n0.5\n"),
             (CSV, b"0,zero,low\n", 400, None),
             ({**CSV, "accept": "application/jsonlines"}, b"-2,,high\n", 200, None),
-            (CSV, b"3e38,3e38,low\n", 400, None),
+            (CSV, b"3e38,3e38,low\n", 422, None),
         ]
         responses = [
             Response(each)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from container.media_types import answer_type, body_type
 from mlsystem.errors import RequestError
+from mlsystem.media_types import answer_type, body_type
 
 CSV, JSON, LINES, NPY = "text/csv", "application/json", "application/jsonlines", "application/x-npy"
 
