@@ -27,6 +27,7 @@ from local_cloud.errors import LocalCloudError
 from local_cloud.gateway import Gateway
 from local_cloud.iam import Account, Credentials
 from local_cloud.logs import Logs
+from local_cloud.metrics import Metrics
 from local_cloud.processes import Processes
 from local_cloud.server import HOST, Server
 
@@ -81,6 +82,7 @@ class LocalCloud:
         self.processes: Processes
         self.account: Account
         self.gateway: Gateway
+        self.metrics = Metrics(wait_factor)
         self._port = port
         self._clients: dict[str, Any] = {}
         self._client_lock = threading.Lock()
