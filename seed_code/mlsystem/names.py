@@ -18,6 +18,7 @@ LIMITS = {
     "endpoint": 63,
     "endpoint_config": 63,
     "execution": 80,
+    "function": 64,
     "model": 63,
     "model_package_group": 63,
     "processing_job": 63,
@@ -122,6 +123,43 @@ class Names:
         """The endpoint that a person reviews: the same for every release."""
         return f"{self.project}-dev"
 
+    # Of the production stage (infrastructure.production), put together by CloudFormation too.
+
+    @property
+    def prod_model(self) -> str:
+        return f"{self.project}-prod-{self.label}"
+
+    @property
+    def prod_endpoint_config(self) -> str:
+        return f"{self.project}-prod-{self.label}"
+
+    @property
+    def prod_endpoint(self) -> str:
+        """The endpoint that this release alone has: traffic moves between them, not they."""
+        return f"{self.project}-prod-{self.label}"
+
+    @property
+    def api_function(self) -> str:
+        """The function behind the API; its alias `live` is what the API calls."""
+        return f"{self.project}-api"
+
+    @property
+    def assets_function(self) -> str:
+        return f"{self.project}-assets"
+
+    @property
+    def before_hook(self) -> str:
+        """The function that checks a release before traffic; CodeDeploy wants this beginning."""
+        return f"CodeDeployHook_{self.project}-before"
+
+    @property
+    def after_hook(self) -> str:
+        return f"CodeDeployHook_{self.project}-after"
+
+    @property
+    def prod_stack(self) -> str:
+        return f"{self.project}-prod"
+
     @property
     def model_package_group(self) -> str:
         return bounded(self.project, LIMITS["model_package_group"])
@@ -187,3 +225,23 @@ class Names:
     @property
     def test_report_key(self) -> str:
         return f"{self.release_prefix}/tests/report.json"
+
+    @property
+    def capture_prefix(self) -> str:
+        """Where the endpoint keeps requests and answers; SageMaker names the rest of the key."""
+        return f"{self.release_prefix}/capture"
+
+    @property
+    def deployment_prefix(self) -> str:
+        """Parent of what went into production, and of what the checks there found."""
+        return f"{self.release_prefix}/deployment"
+
+    @property
+    def prod_template_key(self) -> str:
+        """The production stack's template, as it was when the release was made."""
+        return f"{self.deployment_prefix}/prod.json"
+
+    @property
+    def prod_configuration_key(self) -> str:
+        """Parameters and tags of the production stack: what a return to this release deploys."""
+        return f"{self.deployment_prefix}/prod-configuration.json"

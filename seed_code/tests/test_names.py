@@ -32,6 +32,15 @@ def test_every_name_fits_and_begins_with_its_project(project, release):
             assert value.startswith(project[:40].rstrip("-"))
 
 
+@given(RELEASE)
+def test_names_of_production_fit_the_longest_project(release):
+    names = Names("p" * 41, release)
+    for name in ("prod_model", "prod_endpoint_config", "prod_endpoint"):
+        assert len(getattr(names, name)) <= LIMITS[name.removeprefix("prod_")]
+    for name in ("api_function", "assets_function", "before_hook", "after_hook"):
+        assert len(getattr(names, name)) <= LIMITS["function"]
+
+
 @given(PROJECT, st.lists(RELEASE, min_size=2, max_size=2, unique=True))
 def test_two_releases_share_only_what_outlives_a_release(project, releases):
     first, second = (Names(project, release) for release in releases)
