@@ -10,7 +10,8 @@ module             holds
 ``deployment``     what DeployEndpoint does inside
 ``tasks``          a task with its retries and timeout
 ``failures``       how every failure ends in a named Fail state with a text for a person
-``permissions``    the role of each actor, and no more
+``grants``         what every role is made of
+``permissions``    the role of each actor of workflow and dev endpoint, and no more
 ``stack``          the workflow's template: resources, outputs
 ``dev``            the dev endpoint's template: resources, outputs
 ``parameters``     parameters of the templates

@@ -14,8 +14,8 @@ from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
 from infrastructure import permissions
+from infrastructure.grants import Project
 from infrastructure.parameters import parameter, project
-from infrastructure.permissions import Project
 from infrastructure.workflow_input import PROJECT_TAG
 
 __all__ = ["DevStack"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aws_cdk import Aws, CfnCondition, CfnParameter, Fn
 from constructs import Construct
 
-from infrastructure.permissions import Project
+from infrastructure.grants import Project
 from infrastructure.workflow_input import PROJECT_NAME_LENGTH, PROJECT_NAME_PATTERN
 
 __all__ = ["parameter", "project"]

@@ -55,10 +55,10 @@ def test_cdk_nag_would_find_a_star_that_is_not_acknowledged(tmp_path):
 
 def test_a_star_needs_a_reason():
     node.use()
-    from infrastructure.permissions import _Grant
+    from infrastructure.grants import Grant
 
     with pytest.raises(ValueError, match="a \\* without a reason"):
-        _Grant(["s3:GetObject"], ["*"])
+        Grant(["s3:GetObject"], ["*"])
 
 
 def test_they_need_nothing_but_themselves(templates):
