@@ -36,6 +36,9 @@ __all__ = ["Credentials", "LocalCloud"]
 #: Modules with an ``install(cloud)``, in the order in which they are installed.
 SERVICES = (
     "local_cloud.ec2",
+    "local_cloud.efs",
+    "local_cloud.log_groups",
+    "local_cloud.mail",
     "local_cloud.cloudformation",
     "local_cloud.s3",
     "local_cloud.images",

@@ -25,7 +25,6 @@ PARITY = [
         "VPCs, subnets, route tables, gateways, VPC endpoints, security groups and flow logs are"
         " records: nothing is routed, filtered or logged",
     ),
-    Parity("EFS", "partial", "File systems, mount targets and access points are records"),
 ]
 
 _LETTERS = "abc"

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,7 @@ def install(cloud: LocalCloud) -> None:
     _shrink_waits(cloud, cloud.wait_factor)
     _keep_the_end(cloud)
     _tell_results(cloud)
+    _name_executions(cloud)
     _check_before_creation(cloud)
     _write_logs(cloud)
     cloud.on_stop(lambda: _stop_all(cloud))
@@ -186,6 +188,17 @@ def _tell_results(cloud: LocalCloud) -> None:
             cloud.replace(error, "TYPE", error.code)
     # moto refuses names that begin with "States." also where a Fail state passes one on.
     cloud.replace(state_fail, "CustomErrorName", ErrorName)
+
+
+def _name_executions(cloud: LocalCloud) -> None:
+    """An execution that is given no name has a random one; moto calls them all None."""
+
+    def start_execution(
+        self: StepFunctionsParserBackend, arn: str, name: str | None, *given: Any
+    ) -> Execution:
+        return original(self, arn, name or str(uuid.uuid4()), *given)
+
+    original = cloud.replace(StepFunctionsParserBackend, "start_execution", start_execution)
 
 
 def _is_under_way(execution: Execution) -> bool:

@@ -43,7 +43,7 @@ PARITY = [
         "partial",
         "A build is processes of the current user, with its own folders and environment; its Python"
         " is a virtual environment of this machine's version, shared by builds whose sources have"
-        " the same requirements files, so that what is installed stays; a report group is made and stays empty;"
+        " the same requirements files, so that what is installed stays; report groups stay empty;"
         " `docker` and `aws` on its PATH are stand-ins (docker login, build, tag, push, images,"
         " inspect; aws <service> <operation>)",
     ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -257,6 +258,16 @@ def test_a_job_is_run_and_described(machines: Machines, jobs: Jobs, kind: str) -
     ]
     managed = {"Key": "MANAGED_BY_AWS", "Value": "STARTED_BY_STEP_FUNCTIONS"}
     assert jobs.requests[name]["Tags"] == [managed]
+
+
+def test_an_execution_without_a_name_has_one(machines: Machines) -> None:
+    machine = machines.create({"StartAt": "S", "States": {"S": {"Type": "Succeed"}}})
+    states = machines.cloud.client("stepfunctions")
+    arns = [states.start_execution(stateMachineArn=machine)["executionArn"] for _ in range(2)]
+    for arn in arns:
+        assert uuid.UUID(arn.rpartition(":")[2]).version == 4
+        assert machines.finish(arn)["status"] == "SUCCEEDED"
+    assert arns[0] != arns[1]
 
 
 def test_tags_of_the_task_are_kept(machines: Machines, jobs: Jobs) -> None:

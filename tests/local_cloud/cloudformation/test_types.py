@@ -78,7 +78,7 @@ def test_availability_follows_services_refusals_and_moto() -> None:
     assert availability.missing([("iam", "CreateRole")]) == []
     assert availability.missing([("sqs", "CreateQueue")]) == ["sqs:CreateQueue"]
     assert availability.missing([("iam", "CreateUser")]) == ["iam:CreateUser"]
-    assert availability.missing([("logs", "DisassociateKmsKey")]) == ["logs:DisassociateKmsKey"]
+    assert availability.missing([("logs", "PutTransformer")]) == ["logs:PutTransformer"]
 
 
 def test_a_call_takes_the_names_and_types_of_its_operation() -> None:
@@ -138,6 +138,19 @@ KEY_POLICY = {
             "Action": "kms:*",
             "Resource": "*",
         }
+    ],
+}
+#: A key of log groups: the service itself must be allowed to use it.
+LOG_KEY_POLICY = {
+    **KEY_POLICY,
+    "Statement": [
+        *KEY_POLICY["Statement"],
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "logs.xx-local-1.amazonaws.com"},
+            "Action": ["kms:*crypt*", "kms:GenerateDataKey*", "kms:DescribeKey"],
+            "Resource": "*",
+        },
     ],
 }
 
@@ -743,7 +756,7 @@ LIVES: dict[str, tuple[dict[str, Any], dict[str, Any], Check, Any, Any]] = {
     ),
     "logs": (
         {
-            "Key": resource("AWS::KMS::Key", KeyPolicy=KEY_POLICY),
+            "Key": resource("AWS::KMS::Key", KeyPolicy=LOG_KEY_POLICY),
             "Logs": resource(
                 "AWS::Logs::LogGroup",
                 RetentionInDays=7,
@@ -752,7 +765,7 @@ LIVES: dict[str, tuple[dict[str, Any], dict[str, Any], Check, Any, Any]] = {
             ),
         },
         {
-            "Key": resource("AWS::KMS::Key", KeyPolicy=KEY_POLICY),
+            "Key": resource("AWS::KMS::Key", KeyPolicy=LOG_KEY_POLICY),
             "Logs": resource("AWS::Logs::LogGroup", KmsKeyId=att("Key", "Arn")),
         },
         logs_seen,
