@@ -8,7 +8,7 @@ from typing import Any
 
 from local_cloud.summary import Stage
 
-__all__ = ["stages"]
+__all__ = ["history", "is_rejected", "stages"]
 
 # The states that a person follows, in order; the others are plumbing between them.
 STAGES = (
@@ -20,6 +20,17 @@ STAGES = (
     "DeployEndpoint",
 )
 REJECTED = "ModelRejected"
+
+
+def history(client: Any, execution_arn: str) -> list[dict[str, Any]]:
+    """Return all events of an execution; `client` is one of Step Functions."""
+    pages = client.get_paginator("get_execution_history").paginate(executionArn=execution_arn)
+    return [event for page in pages for event in page["events"]]
+
+
+def is_rejected(found: Iterable[Stage]) -> bool:
+    """Whether the gate said no."""
+    return any(stage.status == "REJECTED" for stage in found)
 
 
 def stages(events: Iterable[dict[str, Any]], now: datetime) -> list[Stage]:

@@ -17,7 +17,10 @@ from local_cloud.summary import Stage
 
 __all__ = ["Progress"]
 
-_MARKS = {"SUCCEEDED": "[green]✓[/]", "REJECTED": "[yellow]✗[/]", "FAILED": "[red]✗[/]"}
+_MARKS = {
+    "SUCCEEDED": "[green]✓[/]", "REJECTED": "[yellow]✗[/]", "FAILED": "[red]✗[/]",
+    "SKIPPED": "[dim]-[/]",
+}  # fmt: skip
 _HEARTBEAT_SECONDS = 5.0
 
 
@@ -56,6 +59,10 @@ class Progress:
             self._live.update(Spinner("dots", text=Text(text)))
         else:
             self._line(text)
+
+    def say(self, text: str) -> None:
+        """Print what a person should read, above what moves."""
+        self._line(text)
 
     def update(self, stages: Iterable[Stage], log_line: str | None) -> None:
         """Show where the workflow is; `log_line` is the newest line of the running job's log."""

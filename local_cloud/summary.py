@@ -10,22 +10,45 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-__all__ = ["EXIT_CODES", "Prediction", "Stage", "Status", "Summary"]
+__all__ = [
+    "EXIT_CODES", "Pipeline", "PipelineStage", "Prediction", "Stage", "StageStatus", "Status",
+    "Summary",
+]  # fmt: skip
 
 Status = Literal["SUCCEEDED", "REJECTED", "FAILED"]
+StageStatus = Literal["WAITING", "RUNNING", "SUCCEEDED", "REJECTED", "FAILED", "SKIPPED"]
 
 EXIT_CODES: dict[Status, int] = {"SUCCEEDED": 0, "REJECTED": 3, "FAILED": 1}
-_COLORS = {"SUCCEEDED": "green", "REJECTED": "yellow", "FAILED": "red", "RUNNING": "cyan"}
+_COLORS = {"SUCCEEDED": "green", "REJECTED": "yellow", "FAILED": "red"}
 
 
 @dataclass
 class Stage:
-    """One state of the workflow, as far as it came."""
+    """One state of the workflow, or one action of the pipeline, as far as it came."""
 
     name: str
-    status: Literal["RUNNING", "SUCCEEDED", "REJECTED", "FAILED"]
+    status: StageStatus
     seconds: float
     error: str | None = None
+
+
+@dataclass
+class PipelineStage:
+    """One stage of the pipeline, with those of its actions that have begun."""
+
+    name: str
+    status: StageStatus
+    seconds: float
+    actions: list[Stage] = field(default_factory=list)
+
+
+@dataclass
+class Pipeline:
+    """The pipeline's execution that the release is."""
+
+    name: str
+    execution_id: str
+    stages: list[PipelineStage] = field(default_factory=list)
 
 
 @dataclass
@@ -41,9 +64,11 @@ class Summary:
     """A run, written to ``.local/summary.json`` whatever its end."""
 
     blueprint: str
-    release: str
+    release: str = ""
     status: Status = "FAILED"
     error: str | None = None
+    project: dict[str, Any] | None = None
+    pipeline: Pipeline | None = None
     stages: list[Stage] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
     gate: dict[str, Any] | None = None
@@ -52,6 +77,17 @@ class Summary:
     predictions: list[Prediction] = field(default_factory=list)
     golden_requests: dict[str, int] | None = None
     seconds: float = 0.0
+
+    def rows(self) -> list[Stage]:
+        """Return what a person follows: the pipeline's actions, the workflow's stages in between."""
+        if self.pipeline is None:
+            return self.stages
+        found: list[Stage] = []
+        for stage in self.pipeline.stages:
+            for action in stage.actions:
+                is_workflow = action.name == "RunWorkflow" and self.stages
+                found += self.stages if is_workflow else [action]
+        return found
 
     def write(self, path: Path) -> None:
         """Write the summary as JSON to `path`: whole or not at all."""
@@ -63,7 +99,8 @@ class Summary:
         """Print the summary for a person; `root` is the folder with logs and data."""
         console.print()
         color = _COLORS[self.status]
-        title = f"[bold {color}]{self.status}[/]  {self.blueprint}, release {self.release}"
+        release = f", release {self.release}" if self.release else ""
+        title = f"[bold {color}]{self.status}[/]  {self.blueprint}{release}"
         console.print(f"{title}, {self.seconds:.1f} s", highlight=False, soft_wrap=True)
         if self.error:
             console.print(self.error, style="red", markup=False, highlight=False, soft_wrap=True)
@@ -72,7 +109,14 @@ class Summary:
             console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _facts(self, root: Path) -> list[tuple[str, str]]:
-        facts = [("metrics", "  ".join(f"{k} {v:.4g}" for k, v in self.metrics.items()))]
+        facts = []
+        if self.project:
+            facts.append(("project", f"{self.project['name']}  {self.project['id']}"))
+            facts.append(("stacks", "  ".join(self.project["stacks"])))
+        if self.pipeline:
+            stages = "  ".join(f"{each.name} {each.status}" for each in self.pipeline.stages)
+            facts.append(("pipeline", f"{self.pipeline.name}  {stages}"))
+        facts += [("metrics", "  ".join(f"{k} {v:.4g}" for k, v in self.metrics.items()))]
         if self.gate:
             facts.append(("gate", _gate_sentence(self.gate)))
         if self.model:

@@ -18,7 +18,7 @@ from scripts.validation import validate
 ROOT = Path(__file__).parent.parent
 
 
-def main(arguments: Sequence[str] | None = None, *, pause_seconds: float = 5.0) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """0 when it is done, 1 with a message when it cannot be."""
     asked = _parser().parse_args(arguments)
     try:
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None, *, pause_seconds: float = 5.0) 
             validate(ROOT, asked.region)
             print("templates and seed code can be published")
             return 0
-        account = Account.of(asked.region, pause_seconds)
+        account = Account.of(asked.region, asked.poll)
         carry_out(_plan(account, asked), account, dry_run=asked.dry_run)
     except ScriptError as error:
         print(error, file=sys.stderr)
@@ -45,7 +45,7 @@ def _plan(account: Account, asked: argparse.Namespace) -> Plan:
     match asked.command:
         case "build":
             wish = publication.Wish(asked.bucket, asked.stack, asked.role, asked.s3_templates)
-            sources = publication.read_sources(ROOT)
+            sources = publication.read_sources(ROOT, asked.seed_code)
             found = publication.look(account, wish, sources)
             plan = publication.plan(account, wish, sources, found)
             validate(ROOT, account.region)  # last, because it takes longest
@@ -78,6 +78,13 @@ def _parser() -> argparse.ArgumentParser:
         help="offer it in this domain without Service Catalog",
     )
 
+    build.add_argument(
+        "--seed-code",
+        metavar="FOLDER",
+        type=Path,
+        help="what projects start from; default: seed_code/",
+    )
+
     check = commands.add_parser("validate-tpl", help="check templates and seed code")
     check.add_argument("--region", help="where they are to be valid")
 
@@ -98,6 +105,13 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--region", help="default: what AWS_REGION or the profile says")
     for command in (build, remove, empty, newer):
         command.add_argument("--dry-run", action="store_true", help="show the plan, change nothing")
+        command.add_argument(
+            "--poll",
+            metavar="SECONDS",
+            type=float,
+            default=5.0,
+            help="between two looks at what takes time; default: 5",
+        )
     return parser
 
 

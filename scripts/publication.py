@@ -102,20 +102,28 @@ class TagDomain:
         )
 
 
-def read_sources(root: Path) -> Sources:
+def read_sources(root: Path, seed_code: Path | None = None) -> Sources:
     """What the repository holds, as it is published.
+
+    Parameters
+    ----------
+    root
+        The folder of ``studio.yml`` and ``pipeline.yml``.
+    seed_code
+        What projects start from; ``seed_code/`` beside the templates without.
 
     Raises
     ------
     ScriptError
         When the seed code is too large, or pipeline.yml has no place for its version.
     """
+    folder = seed_code or root / "seed_code"
     pipeline = (root / "pipeline.yml").read_text(encoding="utf-8")
-    version = version_of(pipeline, root / "seed_code")
+    version = version_of(pipeline, folder)
     return Sources(
         studio=(root / "studio.yml").read_text(encoding="utf-8"),
         pipeline=published(pipeline, version),
-        seed_code=archive(root / "seed_code"),
+        seed_code=archive(folder),
         version=version,
     )
 

@@ -1,0 +1,105 @@
+"""The platform engineer's part: an account with Studio, and the template published in it.
+
+Studio's roles are the account's own, so they are made here. All else is made by ``build.sh`` as it
+is: the organization's stack, the template's version, who may create projects, who may approve.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from local_cloud import programs
+from local_cloud.blueprint import Blueprint
+from local_cloud.cloud import LocalCloud
+
+__all__ = ["Organization", "publish", "seed"]
+
+STACK = "ml-organization"
+_SAGEMAKER = "sagemaker.amazonaws.com"
+_POLL_SECONDS = "0.2"
+
+#: What AmazonSageMakerFullAccess gives a Studio role for projects.
+_CREATE_PROJECTS = {
+    "Effect": "Allow",
+    "Action": ["sagemaker:*Project*", "sagemaker:*Tags", "servicecatalog:*"],
+    "Resource": "*",
+}
+#: What the seed code's folder may hold beside it, and no project starts with.
+_LEFT_BEHIND = shutil.ignore_patterns(
+    ".*_cache", ".git", ".hypothesis", ".local", ".venv", "__pycache__", "cdk.out", "release"
+)
+
+
+@dataclass(frozen=True)
+class Organization:
+    """Roles of Studio, by what their users may do."""
+
+    data_scientist: str
+    approver: str
+
+
+def seed(blueprint: Blueprint, folder: Path) -> None:
+    """Write to `folder` what a project of `blueprint` starts with: settings, data, our code."""
+    shutil.copytree(programs.SEED_CODE, folder, ignore=_LEFT_BEHIND)
+    shutil.copyfile(blueprint.settings_path, folder / "project.yml")
+    if blueprint.data_path.resolve() == (programs.SEED_CODE / "data").resolve():
+        return
+    shutil.rmtree(folder / "data")
+    for path in blueprint.data_files():
+        target = folder / "data" / path.relative_to(blueprint.data_path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+
+
+def publish(cloud: LocalCloud, seed_code: Path) -> Organization:
+    """Publish the template with this seed code; return who works with it.
+
+    Raises
+    ------
+    ProgramError
+        ``build.sh`` refuses, for instance data that a repository cannot hold.
+    """
+    organization = Organization(_role(cloud, "data-scientist"), _role(cloud, "approver"))
+    # Bucket names are one name space for everybody, so the account's number is in this one.
+    bucket = f"ml-templates-{cloud.account_id}"
+    programs.finish(
+        programs.start(
+            programs.REPOSITORY,
+            "scripts", "build", bucket, STACK, cloud.region, organization.data_scientist,
+            "--seed-code", str(seed_code), "--poll", _POLL_SECONDS,
+            environment=cloud.environment(),
+        )
+    )  # fmt: skip
+    (stack,) = cloud.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+    outputs = {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]}
+    _attach(cloud, organization.data_scientist, outputs["MemberPolicyArn"])
+    _attach(cloud, organization.approver, outputs["ApproverPolicyArn"])
+    return organization
+
+
+def _role(cloud: LocalCloud, user: str) -> str:
+    """ARN of a new Studio execution role."""
+    trust = {"Effect": "Allow", "Principal": {"Service": _SAGEMAKER}, "Action": "sts:AssumeRole"}
+    iam = cloud.client("iam")
+    name = f"studio-{user}"
+    role = iam.create_role(
+        RoleName=name, Path="/service-role/", AssumeRolePolicyDocument=_policy(trust)
+    )
+    if user == "data-scientist":
+        iam.put_role_policy(
+            RoleName=name, PolicyName="projects", PolicyDocument=_policy(_CREATE_PROJECTS)
+        )
+    return str(role["Role"]["Arn"])
+
+
+def _attach(cloud: LocalCloud, role_arn: str, policy_arn: str) -> None:
+    role = role_arn.rpartition("/")[2]
+    cloud.client("iam").attach_role_policy(RoleName=role, PolicyArn=policy_arn)
+
+
+def _policy(statement: Mapping[str, object]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})

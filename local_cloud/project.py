@@ -1,0 +1,111 @@
+"""The data scientist's part: *Create project* in Studio, and what that made."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from local_cloud.cloud import LocalCloud
+from local_cloud.errors import LocalCloudError
+
+__all__ = ["Project", "create"]
+
+PRODUCT = "Machine learning project"
+_SAGEMAKER = "sagemaker.amazonaws.com"
+_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project in Studio, with the outputs of its stack (pipeline.yml)."""
+
+    name: str
+    id: str
+    stack_name: str
+    outputs: dict[str, str]
+
+    @property
+    def stacks(self) -> list[str]:
+        """Names of the stacks that the project has, or will have once its pipeline made them."""
+        return [self.stack_name, self.outputs["WorkflowStackName"], self.outputs["DevStackName"]]
+
+
+def create(
+    cloud: LocalCloud, role_arn: str, model_name: str, report: Callable[[str], None]
+) -> Project:
+    """Create a project with a role of Studio; return it when everything is made.
+
+    Parameters
+    ----------
+    cloud
+        The account.
+    role_arn
+        Of the user's Studio profile.
+    model_name
+        What the form's *Name of the model* says; the project is called the same.
+    report
+        Hears how far it is.
+
+    Raises
+    ------
+    LocalCloudError
+        The creation failed; the message says which resource and why.
+    """
+    sagemaker = cloud.client("sagemaker", role_arn=role_arn, service_principal=_SAGEMAKER)
+    sagemaker.create_project(
+        ProjectName=model_name,
+        ServiceCatalogProvisioningDetails={
+            "ProductId": _product(cloud, role_arn),
+            "ProvisioningParameters": [{"Key": "ModelName", "Value": model_name}],
+        },
+    )
+    while True:
+        found = sagemaker.describe_project(ProjectName=model_name)
+        if found["ProjectStatus"] not in ("Pending", "CreateInProgress"):
+            break
+        report(_progress(cloud, found))
+        time.sleep(_POLL_SECONDS)
+    if found["ProjectStatus"] != "CreateCompleted":
+        raise LocalCloudError(
+            f"project {model_name}",
+            f"{found['ProjectStatus']}: {_reason(found)}",
+            "CreateCompleted",
+        )
+    stack = _stack(cloud, found)
+    outputs = {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]}
+    return Project(model_name, found["ProjectId"], stack["StackName"], outputs)
+
+
+def _product(cloud: LocalCloud, role_arn: str) -> str:
+    """Id of the template, as Studio finds it for its user."""
+    catalog = cloud.client("servicecatalog", role_arn=role_arn, service_principal=_SAGEMAKER)
+    offered = catalog.search_products()["ProductViewSummaries"]
+    return next(str(product["ProductId"]) for product in offered if product["Name"] == PRODUCT)
+
+
+def _launched(project: dict[str, Any]) -> dict[str, Any]:
+    return dict(project.get("ServiceCatalogProvisionedProductDetails", {}))
+
+
+def _reason(project: dict[str, Any]) -> str:
+    return str(_launched(project).get("ProvisionedProductStatusMessage", "no reason given"))
+
+
+def _stack(cloud: LocalCloud, project: dict[str, Any]) -> dict[str, Any]:
+    """The stack that Service Catalog made; its name is the launched product's."""
+    name = f"SC-{cloud.account_id}-{_launched(project)['ProvisionedProductId']}"
+    (stack,) = cloud.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+    return dict(stack)
+
+
+def _progress(cloud: LocalCloud, project: dict[str, Any]) -> str:
+    product_id = _launched(project).get("ProvisionedProductId")
+    client = cloud.client("cloudformation")
+    try:
+        found = client.describe_stack_resources(StackName=f"SC-{cloud.account_id}-{product_id}")
+    except client.exceptions.ClientError:  # Service Catalog has not begun
+        return "Creating the project"
+    made = sum(item["ResourceStatus"] == "CREATE_COMPLETE" for item in found["StackResources"])
+    return f"Creating the project: {made} resources"

@@ -1,0 +1,169 @@
+"""A release of a project, seen from outside: its pipeline's execution, and a person's approval.
+
+Nothing here makes anything of the release: the pipeline does. Everything is read and said through
+the APIs, as the console does it, with the roles of Studio's users.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from local_cloud import execution
+from local_cloud.summary import Pipeline, PipelineStage, Stage, StageStatus
+
+__all__ = ["Approval", "Release", "newest"]
+
+_POLL_SECONDS = 0.3
+_STATUS: dict[str, Any] = {
+    "InProgress": "RUNNING",
+    "Succeeded": "SUCCEEDED",
+    "Failed": "FAILED",
+    "Abandoned": "FAILED",
+    "Skipped": "SKIPPED",
+}
+_OVER = ("Succeeded", "Failed", "Stopped", "Superseded", "Cancelled")
+
+
+@dataclass(frozen=True)
+class Approval:
+    """What a release waits for: where, and what is asked."""
+
+    stage: str
+    action: str
+    token: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Release:
+    """An execution of a project's pipeline.
+
+    Parameters
+    ----------
+    client
+        boto3 client of a service by its name, for whoever looks.
+    pipeline
+        Name of the pipeline.
+    id
+        Of its execution, and so of the release.
+    """
+
+    client: Callable[[str], Any]
+    pipeline: str
+    id: str
+
+    def look(self) -> Pipeline:
+        """Return stages and actions as far as they came."""
+        runs = self._runs()
+        answer = self.client("codepipeline").get_pipeline(name=self.pipeline)
+        state = self.client("codepipeline").get_pipeline_state(name=self.pipeline)
+        states = {stage["stageName"]: stage for stage in state["stageStates"]}
+        return Pipeline(
+            name=self.pipeline,
+            execution_id=self.id,
+            stages=[
+                self._stage(stage["name"], runs.get(stage["name"], []), states[stage["name"]])
+                for stage in answer["pipeline"]["stages"]
+            ],
+        )
+
+    def status(self) -> str:
+        """Return the execution's status in CodePipeline's words."""
+        found = self.client("codepipeline").get_pipeline_execution(
+            pipelineName=self.pipeline, pipelineExecutionId=self.id
+        )
+        return str(found["pipelineExecution"]["status"])
+
+    def is_over(self) -> bool:
+        """Whether nothing more happens to it."""
+        return self.status() in _OVER
+
+    def workflow(self) -> tuple[dict[str, Any], list[Stage]] | None:
+        """Return input and stages of the release's workflow, once it has been started."""
+        for run in (run for runs in self._runs().values() for run in runs):
+            started = run["output"]["executionResult"].get("externalExecutionId")
+            if run["input"]["actionTypeId"]["provider"] == "StepFunctions" and started:
+                client = self.client("stepfunctions")
+                found = client.describe_execution(executionArn=started)
+                events = execution.history(client, started)
+                return json.loads(found["input"]), execution.stages(events, datetime.now(UTC))
+        return None
+
+    def approval(self) -> Approval | None:
+        """Return what a person is asked, while it waits for the answer."""
+        state = self.client("codepipeline").get_pipeline_state(name=self.pipeline)
+        for stage in state["stageStates"]:
+            if stage.get("latestExecution", {}).get("pipelineExecutionId") != self.id:
+                continue
+            for action in stage["actionStates"]:
+                token = action.get("latestExecution", {}).get("token")
+                if token:
+                    text = self._asked(action["actionName"])
+                    return Approval(stage["stageName"], action["actionName"], token, text)
+        return None
+
+    def decide(
+        self, approver: Callable[[str], Any], asked: Approval, status: str, why: str
+    ) -> None:
+        """Answer ``Approved`` or ``Rejected``; `approver` makes clients of somebody who may."""
+        approver("codepipeline").put_approval_result(
+            pipelineName=self.pipeline,
+            stageName=asked.stage,
+            actionName=asked.action,
+            token=asked.token,
+            result={"status": status, "summary": why},
+        )
+
+    def _asked(self, action: str) -> str:
+        (run,) = (r for runs in self._runs().values() for r in runs if r["actionName"] == action)
+        return str(run["input"]["resolvedConfiguration"].get("CustomData", ""))
+
+    def _runs(self) -> dict[str, list[dict[str, Any]]]:
+        """Runs of actions by their stage, in the order in which they began."""
+        pages = (
+            self.client("codepipeline")
+            .get_paginator("list_action_executions")
+            .paginate(pipelineName=self.pipeline, filter={"pipelineExecutionId": self.id})
+        )
+        runs: dict[str, list[dict[str, Any]]] = {}
+        for page in pages:
+            for run in page["actionExecutionDetails"]:
+                runs.setdefault(run["stageName"], []).insert(0, run)
+        return runs
+
+    def _stage(self, name: str, runs: list[dict[str, Any]], state: dict[str, Any]) -> PipelineStage:
+        actions = [_action(run) for run in runs]
+        latest = state.get("latestExecution", {})
+        status: StageStatus = "WAITING"
+        if latest.get("pipelineExecutionId") == self.id:
+            status = _STATUS.get(latest["status"], "FAILED")
+        elif runs:  # another release is in the stage already
+            status = "SUCCEEDED"
+        seconds = (runs[-1]["lastUpdateTime"] - runs[0]["startTime"]).total_seconds() if runs else 0
+        return PipelineStage(name, status, seconds, actions)
+
+
+def newest(client: Callable[[str], Any], pipeline: str) -> Release:
+    """Return the newest release of a pipeline, waiting for the first one."""
+    while True:
+        found = client("codepipeline").list_pipeline_executions(pipelineName=pipeline, maxResults=1)
+        if found["pipelineExecutionSummaries"]:
+            (summary,) = found["pipelineExecutionSummaries"]
+            return Release(client, pipeline, summary["pipelineExecutionId"])
+        time.sleep(_POLL_SECONDS)
+
+
+def _action(run: dict[str, Any]) -> Stage:
+    ended = datetime.now(UTC) if run["status"] == "InProgress" else run["lastUpdateTime"]
+    error = run["output"]["executionResult"].get("errorDetails") or {}
+    return Stage(
+        run["actionName"],
+        _STATUS.get(run["status"], "FAILED"),
+        (ended - run["startTime"]).total_seconds(),
+        error.get("message"),
+    )
