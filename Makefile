@@ -6,6 +6,7 @@ PORT ?= 0
 
 VENV := .venv
 BIN := $(VENV)/bin
+BUILD_SOURCES := $(wildcard seed_code/buildspec*.yml seed_code/*/requirements.txt)
 IMAGE_SOURCES := $(shell find seed_code/mlsystem seed_code/container -type f -not -name '*.pyc')
 
 .DEFAULT_GOAL := help
@@ -14,16 +15,16 @@ IMAGE_SOURCES := $(shell find seed_code/mlsystem seed_code/container -type f -no
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: .local/.image ## Take a blueprint through the whole workflow (BLUEPRINT=churn|iris|housing|<folder>)
+run: .local/.ready ## Publish, create a project, release it (BLUEPRINT=churn|iris|housing|<folder>)
 	@$(BIN)/python -m local_cloud run "$(BLUEPRINT)"
 
-up: .local/.image ## The same, and stay up until Ctrl-C (PORT=<n> fixes the address)
+up: .local/.ready ## The same, and stay up until Ctrl-C (PORT=<n> fixes the address)
 	@$(BIN)/python -m local_cloud up "$(BLUEPRINT)" --port $(PORT)
 
-test: $(VENV)/.test .local/.image ## Run the whole test suite
+test: $(VENV)/.test .local/.ready ## Run the whole test suite
 	@$(BIN)/python -m pytest -n auto -q
 
-check: $(VENV)/.test .local/.image ## What CI runs: format, lint, types, generated documents, tests
+check: $(VENV)/.test .local/.ready ## What CI runs: format, lint, types, generated documents, tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
@@ -34,7 +35,7 @@ format: $(VENV)/.test ## Format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.bench .local/.image ## Measure serving, training and preparation against peers and limits
+bench: $(VENV)/.bench .local/.ready ## Measure serving, training and preparation against peers and limits
 	@$(BIN)/python -m bench
 
 docs: $(VENV)/.test ## Write the generated documents again
@@ -68,9 +69,14 @@ $(VENV)/.bench: requirements/bench.txt $(VENV)/.test
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-.local/.image: $(VENV)/.run $(IMAGE_SOURCES)
-	@echo "Setting up: the image (about 30 s the first time)"
-	@$(BIN)/python -m local_cloud.images build -f container/Dockerfile seed_code > /dev/null
+# What a run would else do first: the image, and the packages that its builds install. Side by side,
+# because each keeps one core busy.
+.local/.ready: $(VENV)/.run $(IMAGE_SOURCES) $(BUILD_SOURCES)
+	@echo "Setting up: the image, and what builds install (about a minute the first time)"
+	@mkdir -p .local
+	@$(BIN)/python -m local_cloud.codebuild install seed_code > .local/install.log & installing=$$!; \
+	  $(BIN)/python -m local_cloud.images build -f container/Dockerfile seed_code > /dev/null; built=$$?; \
+	  wait $$installing && exit $$built
 	@touch $@
 
 # --- maintenance --------------------------------------------------------------------------------

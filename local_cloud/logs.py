@@ -202,8 +202,7 @@ class _CloudWatchStream:
         self._since = 0.0
         self._usable = True
         self.refusal = ""
-        self._call("create_log_group", logGroupName=group)
-        self._call("create_log_stream", **self._names)
+        self._create(group)
 
     def add(self, text: str) -> None:
         message = text.encode()[:_LINE_BYTES]
@@ -228,6 +227,19 @@ class _CloudWatchStream:
         lines, self._waiting, self._waiting_bytes = self._waiting, [], 0
         if lines:
             self._call("put_log_events", logEvents=lines, **self._names)
+
+    def _create(self, group: str) -> None:
+        """Make the stream, and its group where nobody did: a writer may lack the right to."""
+        try:
+            self._client.create_log_stream(**self._names)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ResourceNotFoundException":
+                self._call("create_log_group", logGroupName=group)
+                self._call("create_log_stream", **self._names)
+            elif error.response["Error"]["Code"] != "ResourceAlreadyExistsException":
+                self._give_up(error)
+        except BotoCoreError as error:  # the local cloud stops before this stream
+            self._give_up(error)
 
     def _call(self, operation: str, **parameters: Any) -> None:
         if not self._usable:

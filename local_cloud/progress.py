@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Iterable
 from types import TracebackType
@@ -22,6 +23,7 @@ _MARKS = {
     "SKIPPED": "[dim]-[/]",
 }  # fmt: skip
 _HEARTBEAT_SECONDS = 5.0
+_LINE_WIDTH = 100
 
 
 class Progress:
@@ -77,7 +79,7 @@ class Progress:
         quiet = time.monotonic() - self._last_output
         running = [stage for stage in self._stages if stage.status == "RUNNING"]
         if running and log_line and quiet > _HEARTBEAT_SECONDS:
-            self._line(f"{_sentence(running[-1])}: {log_line}")
+            self._line(f"{_sentence(running[-1])}: {textwrap.shorten(log_line, _LINE_WIDTH)}")
 
     def _line(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -34,7 +34,7 @@ __all__ = ["INTERRUPTED", "run"]
 INTERRUPTED = 130
 
 #: Kept from run to run, because making it takes a minute: images, Pythons of builds.
-_CACHES = {STORE.name, ".image", "python", ".python", "pip", "run.lock"}
+_CACHES = {STORE.name, ".ready", "cache", "python", "run.lock"}
 _WAIT_FACTOR = 0.02
 
 

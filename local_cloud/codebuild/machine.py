@@ -2,7 +2,7 @@
 
 A build's Python is a virtual environment of its own kind: builds whose sources have the same
 requirements files share one, ``.local/python/<digest>``. So what was installed once is there the
-next time, and ``pip`` only looks whether it is.
+next time, and ``pip`` only looks whether it is. What tools keep in ``~/.cache`` stays too.
 """
 
 from __future__ import annotations
@@ -55,6 +55,9 @@ class Machine:
         self._store = store
         for path in (self.source, self.scripts, self._home, self._programs, folder / "tmp"):
             path.mkdir(parents=True)
+        cache = store.parent.absolute() / "cache"
+        cache.mkdir(exist_ok=True)
+        (self._home / ".cache").symlink_to(cache)
         for program, module in _STAND_INS.items():
             self._write_program(program, f'"{sys.executable}" -m {module}', own=True)
         for program in ("pip", "pip3"):
@@ -66,7 +69,6 @@ class Machine:
         path = [str(self._programs), str(self._python / "bin"), "/usr/local/bin", os.defpath]
         return {
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-            "PIP_CACHE_DIR": str(self._store.parent / "pip"),
             **passed,
             "PATH": os.pathsep.join(path),
             "HOME": str(self._home),
