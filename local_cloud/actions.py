@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from local_cloud import catalog_actions, network_actions
+from local_cloud import catalog_actions, function_actions, network_actions
 from local_cloud.errors import UnsupportedError
 from local_cloud.requests import Call
 
@@ -451,6 +451,7 @@ _TAGGING = {
     "elasticfilesystem": "TagResource",
     "iam": "TagRole",
     "kms": "TagResource",
+    "lambda": "TagResource",
     "logs": "TagResource",
     "sagemaker": "AddTags",
     "ssm": "AddTagsToResource",
@@ -480,6 +481,7 @@ _PASSING = {
     "events": ("events.amazonaws.com", {"RoleArn"}),
     "codebuild": ("codebuild.amazonaws.com", {"serviceRole"}),
     "codepipeline": ("codepipeline.amazonaws.com", {"roleArn"}),
+    "lambda": ("lambda.amazonaws.com", {"Role"}),
     "sagemaker": ("sagemaker.amazonaws.com", {"ExecutionRoleArn", "RoleArn", "ValidationRole"}),
     "stepfunctions": ("states.amazonaws.com", {"roleArn"}),
 }
@@ -855,6 +857,7 @@ _TABLES: dict[str, tuple[str, Rules]] = {
     "efs": ("elasticfilesystem", network_actions.EFS),
     "iam": ("iam", _IAM),
     "kms": ("kms", _KMS),
+    "lambda": ("lambda", function_actions.LAMBDA),
     "logs": ("logs", _LOGS),
     "s3": ("s3", _S3),
     "sagemaker": ("sagemaker", _SAGEMAKER),
