@@ -161,6 +161,7 @@ STOPPED = """
 """
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 @pytest.mark.parametrize("doing", ["call_natively", "write_until_it_fails"])
 def test_a_verb_is_stopped_at_once_whatever_it_does(tmp_path, number, code, doing):

@@ -93,6 +93,7 @@ def test_settings_that_are_none_are_the_jobs_message(job):
     assert 'model/problem: "clustering"' in job.failure.read_text()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_stopped_job_ends_at_once_and_leaves_nothing(job, number, code):
     # Lines in quotes take the slow way, so that there is time to stop.

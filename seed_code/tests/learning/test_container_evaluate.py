@@ -91,6 +91,7 @@ def test_the_confusion_matrix_counts_every_test_row(job, problem) -> None:
     assert np.trace(counts) / 150 == pytest.approx(result.metrics["accuracy"])
 
 
+@pytest.mark.exhaustive
 def test_many_labels_are_drawn_but_do_not_outgrow_the_workflows_state(
     jobs, samples, prepared, tmp_path
 ) -> None:
@@ -134,6 +135,7 @@ def test_serving_answers_the_golden_requests_as_expected(job, trained, problem) 
             assert answer[key] == pytest.approx(expected, abs=golden.tolerance)
 
 
+@pytest.mark.exhaustive
 def test_two_evaluations_write_the_same_bytes(jobs, prepared, trained, tmp_path) -> None:
     contents = []
     for name in ("a", "b"):
@@ -195,6 +197,7 @@ def test_the_folder_that_the_runtime_packs_does_not_matter(job, trained) -> None
     assert _check(_evaluate(paths), "parity").passed
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("content", [None, b"", b"no gzip"])
 def test_without_reference_predictions_parity_fails_closed(job, content) -> None:
     paths = job()
@@ -208,6 +211,7 @@ def test_without_reference_predictions_parity_fails_closed(job, content) -> None
     assert "output.tar.gz" in reason
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("files", [[], [reference.FILE_NAME], ["a", "b"]])
 def test_missing_damaged_or_several_reference_predictions_fail_closed(job, files) -> None:
     paths = job()
@@ -287,6 +291,7 @@ def test_a_champion_is_not_asked_when_the_settings_say_so(job, trained, jobs) ->
     )  # fmt: skip
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("content", [b"", b"no gzip"])
 def test_a_champion_that_cannot_be_read_is_named_and_does_not_block(job, content) -> None:
     paths = job()
@@ -297,6 +302,7 @@ def test_a_champion_that_cannot_be_read_is_named_and_does_not_block(job, content
     assert "champion/model.tar.gz" in _check(result, "champion").detail
 
 
+@pytest.mark.exhaustive
 def test_a_champion_that_fails_on_rows_is_named_and_does_not_block(
     job, trained, jobs, tmp_path
 ) -> None:
@@ -357,6 +363,7 @@ def _tar(*members: tarfile.TarInfo) -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "content",
     [
@@ -438,6 +445,7 @@ def test_rows_of_another_schema(job, samples) -> None:
         evaluate.main(paths)
 
 
+@pytest.mark.exhaustive
 def test_the_test_rows_are_read_in_one_order(job) -> None:
     """What evaluate says does not depend on how prepare cut the files."""
     paths = job()

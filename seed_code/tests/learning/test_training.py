@@ -16,6 +16,7 @@ ALGORITHMS = ("xgboost", "linear", "decision_tree")
 PROBLEMS = ("binary", "multiclass", "regression")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_predictions_have_the_promised_shape(fitted, prepared, problem, algorithm) -> None:
@@ -37,6 +38,7 @@ def test_the_signal_is_found(fitted, prepared, algorithm) -> None:
     assert np.std(errors) < 0.6 * np.std(target)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("algorithm", "n_threads", "n_rows"),
     [
@@ -141,6 +143,7 @@ def test_a_channel_without_rows(samples, tmp_path, empty) -> None:
         samples.fit(samples.write(tmp_path, sizes=sizes), "linear")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize(
     ("labels", "missing"), [((1, 1), "'no'"), ((0, 0), "'yes'")], ids=["all yes", "all no"]
@@ -175,6 +178,7 @@ def test_categories_without_any_value(samples, tmp_path) -> None:
         )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_two_rows_are_enough_not_to_crash(samples, tmp_path, problem, algorithm) -> None:

@@ -47,6 +47,7 @@ def test_equal_rows_are_kept_where_that_is_wanted(prepared, lines):
     assert result.report.rows_out == 120
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -182,6 +183,7 @@ def test_a_full_disk_is_named(engine, tmp_path):
         engine.write_parquet(engine.keep(_texts(100_000)), full)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("spill", "message"),
     [("1MB", "no space left on the disk"), ("1GB", "prepare: out of memory; a larger machine")],

@@ -64,6 +64,7 @@ def test_rows_with_equal_features_are_on_one_side_whatever_their_target(prepared
     assert sum(map(len, xs)) == len(set.union(*xs)) == 40
 
 
+@pytest.mark.exhaustive
 def test_shares_are_about_right_and_the_seed_divides_differently(prepared):
     files = {"a.csv": _csv(_rows(range(6_000)))}
     shares = {"train": 0.5, "validation": 0.2, "test": 0.3}
