@@ -51,6 +51,8 @@ class _Place:
         if service in {"iam", "s3"}:
             account = self.account_id if service == "iam" else ""
             return f"arn:aws:{service}::{account}:{resource}"
+        if resource.startswith("dashboard/"):
+            return f"arn:aws:{service}::{self.account_id}:{resource}"
         name = "catalog" if service == "servicecatalog" else service
         return f"arn:aws:{name}:{self.region}:{self.account_id}:{resource}"
 
@@ -445,7 +447,10 @@ def _tags_context(parameters: Parameters) -> dict[str, tuple[str, ...]]:
 
 #: Service prefix -> action that a call with tags needs besides its own.
 _TAGGING = {
+    "application-autoscaling": "TagResource",
     "cloudformation": "TagResource",
+    "cloudwatch": "TagResource",
+    "codedeploy": "TagResource",
     "ec2": "CreateTags",
     "ecr": "TagResource",
     "elasticfilesystem": "TagResource",
@@ -667,13 +672,39 @@ _SSM = _same(
         "RemoveTagsFromResource": _tagged_parameter,
     }
 )
+
+
+def _alarms(parameters: Parameters) -> list[str]:
+    names = parameters.get("AlarmNames") or [parameters.get("AlarmName") or "*"]
+    return [f"alarm:{name}" for name in names]
+
+
+def _dashboards(parameters: Parameters) -> list[str]:
+    names = parameters.get("DashboardNames") or [parameters.get("DashboardName") or "*"]
+    return [f"dashboard/{name}" for name in names]
+
+
 _CLOUDWATCH = _same(
     {
-        "DescribeAlarms": _anything,
+        "DeleteAlarms": _alarms,
+        "DeleteDashboards": _dashboards,
+        "DescribeAlarmHistory": _alarms,
+        "DescribeAlarms": _alarms,
+        "DescribeAlarmsForMetric": _alarms,
+        "DisableAlarmActions": _alarms,
+        "EnableAlarmActions": _alarms,
+        "GetDashboard": _dashboards,
         "GetMetricData": _anything,
         "GetMetricStatistics": _anything,
+        "ListDashboards": _anything,
         "ListMetrics": _anything,
+        "ListTagsForResource": _named("", "ResourceARN"),
+        "PutDashboard": _dashboards,
+        "PutMetricAlarm": _alarms,
         "PutMetricData": _anything,
+        "SetAlarmState": _alarms,
+        "TagResource": _named("", "ResourceARN"),
+        "UntagResource": _named("", "ResourceARN"),
     }
 )
 _CLOUDFORMATION = _same(
