@@ -19,7 +19,8 @@ Of the API: ``PROJECT_KEY``, ``RELEASE``, ``SERVING`` (``endpoint`` or ``lambda`
 (the function's own timeout, 3 or more: the endpoint gets 2 less), ``MAX_INSTANCES`` (most rows of a
 request: ``maxItems`` of the gateway's schema, for all media types).
 
-Of the assets: ``PROJECT_KEY``, ``DATA_BUCKET``, ``ASSETS_DIR``.
+Of the assets: ``PROJECT_KEY``, ``DATA_BUCKET``, ``ASSETS_DIR``, ``AUTH`` (``iam`` or ``key``) and
+``MAX_INSTANCES``, for the OpenAPI document.
 
 Of the guards: ``PROJECT_KEY``, ``RELEASE``, ``SERVING``, ``ENDPOINT_NAME`` (with ``endpoint``),
 ``DATA_BUCKET``, ``GUARD`` (``before`` or ``after``), ``FUNCTION`` (what is asked: ``before`` the
@@ -65,6 +66,7 @@ __all__ = [
     "SYNTHETIC",
     "ApiEnvironment",
     "AssetsEnvironment",
+    "Auth",
     "Guard",
     "GuardEnvironment",
     "Serving",
@@ -73,6 +75,7 @@ __all__ = [
 
 Serving = Literal["endpoint", "lambda"]
 Guard = Literal["before", "after"]
+Auth = Literal["iam", "key"]
 
 SYNTHETIC = "synthetic-"
 """Inference ids of requests that nobody's business depends on begin so: what watches the model
@@ -107,6 +110,8 @@ class AssetsEnvironment:
     project_key: str
     data_bucket: str
     assets_dir: Path
+    auth: Auth
+    max_instances: int
 
 
 @dataclass(frozen=True)
