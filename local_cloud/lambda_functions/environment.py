@@ -86,7 +86,7 @@ class ExecutionEnvironment:
         self._version = version
         self._on_free = on_free
         self._on_end = on_end
-        self._place = cloud.root / "functions" / version.name / self.id
+        self._place = cloud.root / "functions" / f"{version.name}-{self.id[:12]}"
         self._inbox: queue.SimpleQueue[Invocation | None] = queue.SimpleQueue()
         self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
         self._is_started = False

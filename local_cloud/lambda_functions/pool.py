@@ -25,6 +25,9 @@ __all__ = ["MOST", "Pool"]
 _PROCESSORS = os.cpu_count() or 1
 #: Environments of one version at the same time.
 MOST = max(8, 2 * _PROCESSORS)
+#: How long an event waits for an environment that works before another is started: one that has
+#: just answered is about to be free.
+_PATIENCE_SECONDS = 0.01
 
 
 class Pool:
@@ -83,6 +86,7 @@ class Pool:
             environment.stop()
 
     def _take(self) -> ExecutionEnvironment | Outcome:
+        patience_ends = time.monotonic() + _PATIENCE_SECONDS
         with self._changed:
             self._waiting += 1
             try:
@@ -93,8 +97,10 @@ class Pool:
                         return self._failures.pop()
                     if self._is_closed:
                         return failure("Runtime.Closed", "The function is being changed or deleted")
-                    self._start_more()
-                    self._changed.wait()
+                    left = patience_ends - time.monotonic() if self._all else 0.0
+                    if left <= 0:
+                        self._start_more()
+                    self._changed.wait(left if left > 0 else None)
             finally:
                 self._waiting -= 1
                 if not self._waiting:

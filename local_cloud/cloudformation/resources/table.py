@@ -10,6 +10,7 @@ from local_cloud.cloudformation.resources import (
     ecr,
     efs,
     events,
+    functions,
     iam,
     kms,
     logs,
@@ -26,8 +27,8 @@ from local_cloud.cloudformation.resources.resource_type import ResourceType
 __all__ = ["TYPES"]
 
 _MODULES = (
-    codebuild, codecommit, codepipeline, ec2, ecr, efs, events, iam, kms, logs, nested, s3,
-    sagemaker, servicecatalog, sns, ssm, stepfunctions,
+    codebuild, codecommit, codepipeline, ec2, ecr, efs, events, functions, iam, kms, logs, nested,
+    s3, sagemaker, servicecatalog, sns, ssm, stepfunctions,
 )  # fmt: skip
 
 TYPES: dict[str, ResourceType] = {
