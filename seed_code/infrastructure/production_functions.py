@@ -188,6 +188,8 @@ def _assets_function(
             PROJECT_KEY=release.project.name,
             DATA_BUCKET=release.project.bucket,
             ASSETS_DIR=_ASSETS_DIR,
+            AUTH=Fn.ref("ApiAuth"),
+            MAX_INSTANCES=str(MOST_INSTANCES),
         ),
     )
 
