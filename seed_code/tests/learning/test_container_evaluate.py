@@ -364,22 +364,29 @@ def _tar(*members: tarfile.TarInfo) -> bytes:
 
 
 @pytest.mark.exhaustive
+@pytest.mark.parametrize("content", [b"", b"no gzip"])
+def test_a_model_archive_that_is_none(job, content) -> None:
+    _refuses_the_archive(job(), content)
+
+
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
-    "content",
+    "members",
     [
-        b"",
-        b"no gzip",
-        _tar(),
-        _tar(_member("../model.onnx")),
-        _tar(_member("/model.onnx")),
-        _tar(_member("model.onnx", type=tarfile.SYMTYPE, linkname="/etc/passwd")),
-        _tar(_member("model.onnx"), _member("model.json")),
-        _tar(_member("model.onnx", size=200 * 1024**2), _member("model.json")),
+        [],
+        [_member("../model.onnx")],
+        [_member("/model.onnx")],
+        [_member("model.onnx", type=tarfile.SYMTYPE, linkname="/etc/passwd")],
+        [_member("model.onnx"), _member("model.json")],
+        [_member("model.onnx", size=200 * 1024**2), _member("model.json")],
     ],
-    ids=["empty", "no gzip", "no files", "up", "absolute", "link", "empty files", "bomb"],
+    ids=["no files", "up", "absolute", "link", "empty files", "bomb"],
 )
-def test_a_hostile_or_damaged_model_archive(job, content) -> None:
-    paths = job()
+def test_a_hostile_model_archive(job, members) -> None:
+    _refuses_the_archive(job(), _tar(*members))
+
+
+def _refuses_the_archive(paths, content: bytes) -> None:
     paths.model_archive.write_bytes(content)
     with pytest.raises(ArtifactError, match=r"model\.tar\.gz|model\.json|model\.onnx"):
         evaluate.main(paths)

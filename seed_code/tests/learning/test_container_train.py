@@ -88,7 +88,7 @@ def test_early_stopping_is_a_hyperparameter(jobs, prepared, tmp_path, capsys) ->
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"algorithm": "forest"}, "#/algorithm: 'forest'; one of decision_tree, linear, xgboost."),
+        ({"algorithm": "no_such"}, "#/algorithm: 'no_such'; one of "),
         ({"seed": "-1"}, "#/seed: '-1'; an integer from 0 to 2147483647."),
         ({"seed": "2147483648"}, "#/seed: '2147483648'; an integer from 0 to 2147483647."),
         ({"seed": "twenty"}, "#/seed: 'twenty'; an integer"),
