@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from local_cloud import catalog_actions, function_actions, network_actions
+from local_cloud import catalog_actions, function_actions, network_actions, release_actions
 from local_cloud.errors import UnsupportedError
 from local_cloud.requests import Call
 
@@ -485,6 +485,7 @@ _PASSING = {
     "ec2": ("vpc-flow-logs.amazonaws.com", {"DeliverLogsPermissionArn"}),
     "events": ("events.amazonaws.com", {"RoleArn"}),
     "codebuild": ("codebuild.amazonaws.com", {"serviceRole"}),
+    "codedeploy": ("codedeploy.amazonaws.com", {"serviceRoleArn"}),
     "codepipeline": ("codepipeline.amazonaws.com", {"roleArn"}),
     "lambda": ("lambda.amazonaws.com", {"Role"}),
     "sagemaker": ("sagemaker.amazonaws.com", {"ExecutionRoleArn", "RoleArn", "ValidationRole"}),
@@ -876,6 +877,8 @@ _CODEPIPELINE = _same(
 )
 
 _TABLES: dict[str, tuple[str, Rules]] = {
+    "application-autoscaling": ("application-autoscaling", release_actions.AUTOSCALING),
+    "codedeploy": ("codedeploy", release_actions.CODEDEPLOY),
     "cloudformation": ("cloudformation", _CLOUDFORMATION),
     "cloudwatch": ("cloudwatch", _CLOUDWATCH),
     "codecommit": ("codecommit", _CODECOMMIT),
