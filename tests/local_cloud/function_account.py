@@ -79,6 +79,32 @@ if how == "raise":
 import missing_module
 """
 
+#: Makes custom resources: what it is asked goes to the log, what it answers is in the properties.
+CUSTOM = """\
+import json, urllib.request
+
+def handler(event, context):
+    print("ASKED " + json.dumps(event))
+    properties = event["ResourceProperties"]
+    if properties.get("Silent") == "true":
+        return
+    fails = properties.get("FailsAt") == event["RequestType"]
+    response = {
+        "Status": "FAILED" if fails else "SUCCESS",
+        "Reason": "it was asked to",
+        "PhysicalResourceId": properties.get("Id", "the-id"),
+        "StackId": event["StackId"],
+        "RequestId": event["RequestId"],
+        "LogicalResourceId": event["LogicalResourceId"],
+        "Data": {"Colour": properties.get("Colour", ""), "Verb": event["RequestType"]},
+        **json.loads(properties.get("Response", "{}")),
+    }
+    request = urllib.request.Request(
+        event["ResponseURL"], json.dumps(response).encode(), method="PUT"
+    )
+    urllib.request.urlopen(request)
+"""
+
 _NUMBERS = itertools.count()
 DOCKERFILE = """\
 FROM python
@@ -147,6 +173,7 @@ def _push_image(cloud: LocalCloud, folder: Path) -> str:
             shutil.copy(file, folder)
     (folder / "app.py").write_text(PROGRAM)
     (folder / "broken.py").write_text(BROKEN)
+    (folder / "custom.py").write_text(CUSTOM)
     (folder / "Dockerfile").write_text(DOCKERFILE)
     image = build(folder, folder / "Dockerfile", cloud.root / "docker")
     cloud.client("ecr").create_repository(repositoryName="functions")

@@ -8,6 +8,7 @@ from typing import Any
 
 from local_cloud.cloudformation.deployer import Deployer, ResourceError
 from local_cloud.cloudformation.intrinsics import text_of
+from local_cloud.cloudformation.resources import alias_updates
 from local_cloud.cloudformation.resources.calls import (
     ID,
     Call,
@@ -34,7 +35,7 @@ def _tag_map(tagged: list[Mapping[str, str]]) -> dict[str, str]:
 
 
 def _log_group(state: State) -> dict[str, Any]:
-    default = {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{state.properties['FunctionName']}"}
+    default = {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{state.properties.get('FunctionName')}"}
     return {**default, **state.properties.get("LoggingConfig", {})}
 
 
@@ -157,6 +158,25 @@ def _weights(routing: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _ALIAS = {**_FUNCTION, "Name": naming("Name")}
+_GET_ALIAS = _call("GetAlias", _ALIAS)
+_UPDATE_ALIAS = _call(
+    "UpdateAlias",
+    {
+        **_ALIAS,
+        "Description": prop("Description", default=""),
+        "RoutingConfig": prop("RoutingConfig", _weights, default={}),
+        **given("FunctionVersion"),
+    },
+)
+
+
+def _update_alias(deployer: Deployer, state: State) -> None:
+    """Have CodeDeploy move the traffic where the update policy says so; set what is left."""
+    before = _GET_ALIAS.run(deployer, state)
+    moved = alias_updates.move(deployer, state, before["FunctionVersion"])
+    if not moved or before.get("Description", "") != state.properties.get("Description", ""):
+        _UPDATE_ALIAS.run(deployer, state)
+
 
 ALIAS = ResourceType(
     name="AWS::Lambda::Alias",
@@ -171,20 +191,17 @@ ALIAS = ResourceType(
     id=attr("AliasArn"),
     parts=(
         Setting(
-            _call(
-                "UpdateAlias",
-                {
-                    **_ALIAS,
-                    "Description": prop("Description", default=""),
-                    "RoutingConfig": prop("RoutingConfig", _weights, default={}),
-                    **given("FunctionVersion"),
-                },
+            Code(
+                _update_alias,
+                (_UPDATE_ALIAS,),
+                (*_GET_ALIAS.operations, *alias_updates.OPERATIONS),
             ),
             made_with_resource=True,
         ),
     ),
     delete=(_call("DeleteAlias", _ALIAS),),
     missing=_MISSING,
+    update_policies=alias_updates.POLICY,
 )
 
 _ADD_PERMISSION = _call(
