@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import botocore.session
@@ -12,4 +13,10 @@ __all__ = ["client"]
 
 def client(service: str, **config: Any) -> Any:
     """Return a client of `service` with the function's own role; `config` is botocore's."""
-    return botocore.session.get_session().create_client(service, config=Config(**config))
+    return _session().create_client(service, config=Config(**config))
+
+
+@functools.cache
+def _session() -> Any:
+    """Return the one session: it reads what it knows of services once."""
+    return botocore.session.get_session()

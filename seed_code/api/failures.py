@@ -129,7 +129,8 @@ def _detail(text: str) -> str:
     except json.JSONDecodeError:
         problem = None
     detail = problem.get("detail") if isinstance(problem, dict) else None
-    return detail if isinstance(detail, str) else "The model cannot answer these numbers."
+    known = detail if isinstance(detail, str) else ""
+    return known or "The model cannot answer these numbers."
 
 
 def of_answer(reason: str) -> ModelFailureError:

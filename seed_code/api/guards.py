@@ -35,6 +35,8 @@ _OK: Final = 200
 _JSON: Final = "application/json"
 _POLL_SECONDS: Final = 5
 _MOST_SHOWN: Final = 3
+# Lambda's changes reach all its machines in seconds, not at once.
+_MOST_WAITS_FOR_ALIAS: Final = 6
 
 
 class OutOfTimeError(Exception):
@@ -124,9 +126,19 @@ class Checks:
     def after(self, verdict: Verdict) -> None:
         """Check the alias when all traffic is the release's."""
         caller = self._caller()
+        self._await_release(caller)
         check, sent = self._golden(caller)
         if verdict.add(check) and self.environment.serving == "endpoint":
             verdict.add(self._captured(caller, sent))
+
+    def _await_release(self, caller: Caller) -> None:
+        """Wait until the alias has moved for everybody; what it does then is for the checks."""
+        first = self.golden.requests[0]
+        for _ in range(_MOST_WAITS_FOR_ALIAS):
+            answer = caller.ask(first.body, first.content_type, first.accept)
+            if answer.headers.get("x-release") == self.environment.release:
+                return
+            self.deadline.wait()
 
     def _caller(self) -> Caller:
         environment = self.environment
