@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["AUTOSCALING", "CODEDEPLOY", "DEPLOYMENT_GROUPS"]
+__all__ = ["AUTOSCALING", "CODEDEPLOY", "DEPLOYMENT_CONFIGS", "DEPLOYMENT_GROUPS"]
 
 Parameters = Mapping[str, Any]
 Resources = Callable[[Parameters], list[str]]
@@ -21,6 +21,8 @@ Rules = dict[str, list[tuple[str, Resources]]]
 
 #: Deployment -> ``<application>/<deployment group>``: permissions on a deployment are its group's.
 DEPLOYMENT_GROUPS: dict[str, str] = {}
+#: ``<application>/<deployment group>`` -> its configuration, which whoever deploys must be let see.
+DEPLOYMENT_CONFIGS: dict[str, str] = {}
 
 
 def _same(operations: Mapping[str, Resources]) -> Rules:
@@ -61,6 +63,12 @@ def _config(parameters: Parameters) -> list[str]:
     return [f"deploymentconfig:{parameters['deploymentConfigName']}"]
 
 
+def _config_of_group(parameters: Parameters) -> list[str]:
+    place = f"{parameters.get('applicationName')}/{parameters.get('deploymentGroupName')}"
+    name = parameters.get("deploymentConfigName") or DEPLOYMENT_CONFIGS.get(place, "*")
+    return [f"deploymentconfig:{name}"]
+
+
 CODEDEPLOY: Rules = {
     **_same(
         {
@@ -88,7 +96,7 @@ CODEDEPLOY: Rules = {
             "UpdateDeploymentGroup": _group,
         }
     ),
-    "CreateDeployment": [("CreateDeployment", _group)],
+    "CreateDeployment": [("CreateDeployment", _group), ("GetDeploymentConfig", _config_of_group)],
 }
 
 # ------------------------------------------------------------------------------ scaling

@@ -241,6 +241,25 @@ class CloudWatchApi(CloudWatchResponse):  # type: ignore[misc]
                 alarm.request["ActionsEnabled"] = enabled
         return EmptyResult()
 
+    # ---------------------------------------------------------------- dashboards
+
+    def put_dashboard(self) -> ActionResult:
+        """PutDashboard."""
+        answer: ActionResult = super().put_dashboard()
+        given = self._get_param("Tags") or []
+        self.alarms.keep_dashboard(self._dashboard_arn(self._get_param("DashboardName")), given)
+        return answer
+
+    def delete_dashboards(self) -> ActionResult:
+        """DeleteDashboards."""
+        answer: ActionResult = super().delete_dashboards()
+        for name in self._get_param("DashboardNames", []):
+            self.alarms.forget_dashboard(self._dashboard_arn(name))
+        return answer
+
+    def _dashboard_arn(self, name: str) -> str:
+        return f"arn:aws:cloudwatch::{self.current_account}:dashboard/{name}"
+
     # ---------------------------------------------------------------- tags
 
     def list_tags_for_resource(self) -> ActionResult:
@@ -264,7 +283,7 @@ class CloudWatchApi(CloudWatchResponse):  # type: ignore[misc]
         arn = self._get_param("ResourceARN")
         tags = self.alarms.tags(arn)
         if tags is None:
-            raise ResourceNotFound(f"{arn}: there is no such alarm")
+            raise ResourceNotFound(f"{arn}: there is no such alarm or dashboard")
         return tags
 
 

@@ -109,8 +109,16 @@ class Alarms:
             return [self._alarms[name] for name in sorted(self._alarms)]
 
     def tags(self, arn: str) -> dict[str, str] | None:
-        """Tags of an alarm, which may be changed; ``None`` when there is no such alarm."""
+        """Tags of an alarm or dashboard, which may be changed; ``None`` when there is none."""
         return self._tags.get(arn)
+
+    def keep_dashboard(self, arn: str, tags: Iterable[Mapping[str, str]]) -> None:
+        """Remember the tags of a new dashboard; one that is changed keeps its own."""
+        self._tags.setdefault(arn, {tag["Key"]: tag["Value"] for tag in tags})
+
+    def forget_dashboard(self, arn: str) -> None:
+        """Forget the tags of a dashboard."""
+        self._tags.pop(arn, None)
 
     def set_state(self, alarm: Alarm, change: Change) -> None:
         """Give an alarm a state until it is looked at the next time."""

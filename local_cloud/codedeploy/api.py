@@ -18,7 +18,7 @@ from local_cloud.codedeploy.revision import Revision
 from local_cloud.codedeploy.strategies import ALL_AT_ONCE, PREDEFINED, Strategy
 from local_cloud.errors import LocalCloudError, TrustError, UnsupportedError
 from local_cloud.json_api import ApiError, Operation, refuse_others
-from local_cloud.release_actions import DEPLOYMENT_GROUPS
+from local_cloud.release_actions import DEPLOYMENT_CONFIGS, DEPLOYMENT_GROUPS
 
 if TYPE_CHECKING:
     from local_cloud.cloud import LocalCloud
@@ -194,6 +194,7 @@ class CodeDeploy:
                 )
             group = Group(application.name, name, settings)
             application.groups[name] = group
+            DEPLOYMENT_CONFIGS[f"{application.name}/{name}"] = settings["deploymentConfigName"]
             self._tags[self._group_arn(application.name, name)] = _tags(given)
         return {"deploymentGroupId": group.id}
 
@@ -208,6 +209,7 @@ class CodeDeploy:
             del application.groups[group.name]
             group.name, group.settings = name, checked
             application.groups[name] = group
+            DEPLOYMENT_CONFIGS[f"{application.name}/{name}"] = checked["deploymentConfigName"]
             self._tags[self._group_arn(application.name, name)] = tags
         return {"hooksNotCleanedUp": []}
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from local_cloud.cloudformation.resources import (
+    cloudwatch,
     codebuild,
     codecommit,
+    codedeploy,
     codepipeline,
     custom,
     ec2,
@@ -28,8 +30,8 @@ from local_cloud.cloudformation.resources.resource_type import ResourceType
 __all__ = ["TYPES"]
 
 _MODULES = (
-    codebuild, codecommit, codepipeline, custom, ec2, ecr, efs, events, functions, iam, kms, logs,
-    nested, s3, sagemaker, servicecatalog, sns, ssm, stepfunctions,
+    cloudwatch, codebuild, codecommit, codedeploy, codepipeline, custom, ec2, ecr, efs, events,
+    functions, iam, kms, logs, nested, s3, sagemaker, servicecatalog, sns, ssm, stepfunctions,
 )  # fmt: skip
 
 
