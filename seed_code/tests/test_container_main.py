@@ -116,6 +116,7 @@ def _command(*arguments, base):
     )  # fmt: skip
 
 
+@pytest.mark.exhaustive
 def test_the_command_ends_with_the_code(tmp_path):
     assert _command("unknown", base=tmp_path).returncode == 2
     done = _command("prepare", base=tmp_path)

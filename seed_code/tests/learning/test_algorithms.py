@@ -159,6 +159,7 @@ def own_algorithm(tmp_path, monkeypatch):
     return write
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("problem", ["binary", "multiclass", "regression"])
 def test_a_module_of_ones_own_is_trained_and_exported_like_the_others(
     own_algorithm, samples, prepared, problem

@@ -29,6 +29,7 @@ def test_predictions_have_the_promised_shape(fitted, prepared, problem, algorith
         np.testing.assert_allclose(predictions.sum(axis=1), 1, atol=1e-6)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_the_signal_is_found(fitted, prepared, algorithm) -> None:
     table = prepared["regression"].table("test")
@@ -61,6 +62,7 @@ def test_the_same_rows_and_seed_give_the_same_bytes(
     assert once.tobytes() == again.tobytes()
 
 
+@pytest.mark.exhaustive
 def test_another_seed_gives_another_model(samples, prepared) -> None:
     table = prepared["binary"].table("test")
     one, other = (

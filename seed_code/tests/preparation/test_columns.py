@@ -58,6 +58,7 @@ def test_columns_are_inferred(prepared, what):
     assert {**result.kinds, **result.ignored} == {"x": "number", "c": expected}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("what", ["row numbers", "days", "identifiers", "integers"])
 def test_a_given_type_counts(prepared, what):
     values, _ = INFERRED[what]

@@ -63,6 +63,7 @@ def test_lines_quoted_as_a_whole_are_noted(prepared, lines):
     assert notes == ("a.csv: removed the quotes around 60 whole lines",)
 
 
+@pytest.mark.exhaustive
 def test_quotes_inside_lines_quoted_as_a_whole_are_kept(prepared, lines):
     text = lines(row=lambda i: f'{i * 0.5},"say ""{i % 4}"", or",{"yes" if i % 3 else "no"}')
     whole = "".join('"' + line.replace('"', '""') + '"\n' for line in text.splitlines())

@@ -55,6 +55,7 @@ def test_numbers_are_sorted_as_numbers_and_have_one_spelling(prepared):
     assert result.schema.labels == ("2.5", "9", "10")
 
 
+@pytest.mark.exhaustive
 def test_labels_given_as_categories_keep_their_spelling(prepared):
     text = _table(lambda i: ("01", "02")[i % 2])
     assert prepared({"a.csv": text}).schema.labels == ("2", "1")

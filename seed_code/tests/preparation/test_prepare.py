@@ -63,6 +63,7 @@ def test_rows_that_only_look_equal_when_joined_are_kept(prepared, one, other):
     assert result.report.dropped == ()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("types", [{}, {"y2": "ignore"}])
 def test_rows_that_differ_in_any_column_are_kept(prepared, lines, types):
     text = lines(120, header="x,y2,y", row=lambda i: f"{i // 2},{i % 2},{'no' if i % 3 else 'yes'}")
