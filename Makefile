@@ -89,6 +89,6 @@ locks: | $(BIN)/python ## Resolve all requirements again: one set of versions, h
 	@cd requirements && ../$(COMPILE) --upgrade --output-file bench.txt bench.in
 	@cd requirements && ../$(COMPILE) --constraint bench.txt --output-file test.txt test.in
 	@cd requirements && ../$(COMPILE) --constraint bench.txt --output-file run.txt run.in
-	@cd requirements && for unit in container infrastructure pipeline tests; do \
+	@cd requirements && for unit in api container infrastructure pipeline tests; do \
 	  ../$(COMPILE) --constraint bench.txt --output-file ../seed_code/$$unit/requirements.txt \
 	    ../seed_code/$$unit/requirements.in; done

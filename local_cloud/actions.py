@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from local_cloud import catalog_actions, network_actions
+from local_cloud import catalog_actions, function_actions, network_actions, release_actions
 from local_cloud.errors import UnsupportedError
 from local_cloud.requests import Call
 
@@ -51,6 +51,8 @@ class _Place:
         if service in {"iam", "s3"}:
             account = self.account_id if service == "iam" else ""
             return f"arn:aws:{service}::{account}:{resource}"
+        if resource.startswith("dashboard/"):
+            return f"arn:aws:{service}::{self.account_id}:{resource}"
         name = "catalog" if service == "servicecatalog" else service
         return f"arn:aws:{name}:{self.region}:{self.account_id}:{resource}"
 
@@ -445,12 +447,16 @@ def _tags_context(parameters: Parameters) -> dict[str, tuple[str, ...]]:
 
 #: Service prefix -> action that a call with tags needs besides its own.
 _TAGGING = {
+    "application-autoscaling": "TagResource",
     "cloudformation": "TagResource",
+    "cloudwatch": "TagResource",
+    "codedeploy": "TagResource",
     "ec2": "CreateTags",
     "ecr": "TagResource",
     "elasticfilesystem": "TagResource",
     "iam": "TagRole",
     "kms": "TagResource",
+    "lambda": "TagResource",
     "logs": "TagResource",
     "sagemaker": "AddTags",
     "ssm": "AddTagsToResource",
@@ -479,7 +485,9 @@ _PASSING = {
     "ec2": ("vpc-flow-logs.amazonaws.com", {"DeliverLogsPermissionArn"}),
     "events": ("events.amazonaws.com", {"RoleArn"}),
     "codebuild": ("codebuild.amazonaws.com", {"serviceRole"}),
+    "codedeploy": ("codedeploy.amazonaws.com", {"serviceRoleArn"}),
     "codepipeline": ("codepipeline.amazonaws.com", {"roleArn"}),
+    "lambda": ("lambda.amazonaws.com", {"Role"}),
     "sagemaker": ("sagemaker.amazonaws.com", {"ExecutionRoleArn", "RoleArn", "ValidationRole"}),
     "stepfunctions": ("states.amazonaws.com", {"roleArn"}),
 }
@@ -665,13 +673,39 @@ _SSM = _same(
         "RemoveTagsFromResource": _tagged_parameter,
     }
 )
+
+
+def _alarms(parameters: Parameters) -> list[str]:
+    names = parameters.get("AlarmNames") or [parameters.get("AlarmName") or "*"]
+    return [f"alarm:{name}" for name in names]
+
+
+def _dashboards(parameters: Parameters) -> list[str]:
+    names = parameters.get("DashboardNames") or [parameters.get("DashboardName") or "*"]
+    return [f"dashboard/{name}" for name in names]
+
+
 _CLOUDWATCH = _same(
     {
-        "DescribeAlarms": _anything,
+        "DeleteAlarms": _alarms,
+        "DeleteDashboards": _dashboards,
+        "DescribeAlarmHistory": _alarms,
+        "DescribeAlarms": _alarms,
+        "DescribeAlarmsForMetric": _alarms,
+        "DisableAlarmActions": _alarms,
+        "EnableAlarmActions": _alarms,
+        "GetDashboard": _dashboards,
         "GetMetricData": _anything,
         "GetMetricStatistics": _anything,
+        "ListDashboards": _anything,
         "ListMetrics": _anything,
+        "ListTagsForResource": _named("", "ResourceARN"),
+        "PutDashboard": _dashboards,
+        "PutMetricAlarm": _alarms,
         "PutMetricData": _anything,
+        "SetAlarmState": _alarms,
+        "TagResource": _named("", "ResourceARN"),
+        "UntagResource": _named("", "ResourceARN"),
     }
 )
 _CLOUDFORMATION = _same(
@@ -843,6 +877,8 @@ _CODEPIPELINE = _same(
 )
 
 _TABLES: dict[str, tuple[str, Rules]] = {
+    "application-autoscaling": ("application-autoscaling", release_actions.AUTOSCALING),
+    "codedeploy": ("codedeploy", release_actions.CODEDEPLOY),
     "cloudformation": ("cloudformation", _CLOUDFORMATION),
     "cloudwatch": ("cloudwatch", _CLOUDWATCH),
     "codecommit": ("codecommit", _CODECOMMIT),
@@ -855,6 +891,7 @@ _TABLES: dict[str, tuple[str, Rules]] = {
     "efs": ("elasticfilesystem", network_actions.EFS),
     "iam": ("iam", _IAM),
     "kms": ("kms", _KMS),
+    "lambda": ("lambda", function_actions.LAMBDA),
     "logs": ("logs", _LOGS),
     "s3": ("s3", _S3),
     "sagemaker": ("sagemaker", _SAGEMAKER),

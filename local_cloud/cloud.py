@@ -47,6 +47,11 @@ SERVICES = (
     "local_cloud.codepipeline",
     "local_cloud.codebuild",
     "local_cloud.events",
+    "local_cloud.lambda_functions",
+    "local_cloud.apigateway",
+    "local_cloud.alarms",
+    "local_cloud.codedeploy",
+    "local_cloud.autoscaling",
     "local_cloud.codecommit",
     "local_cloud.servicecatalog",
 )
@@ -82,10 +87,10 @@ class LocalCloud:
         self.wait_factor = wait_factor
         self.endpoint_url = ""
         self.logs = Logs(self.root / "logs", lambda: self.client("logs"))
+        self.metrics = Metrics(wait_factor)
         self.processes: Processes
         self.account: Account
         self.gateway: Gateway
-        self.metrics = Metrics(wait_factor)
         self._port = port
         self._clients: dict[str, Any] = {}
         self._client_lock = threading.Lock()

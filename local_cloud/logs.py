@@ -62,7 +62,14 @@ class Logs:
         self._client = client
         self._last_lines: dict[tuple[str, str], str] = {}
 
-    def stream(self, group: str, stream: str, *, client: Any = None) -> LogStream:
+    def stream(
+        self,
+        group: str,
+        stream: str,
+        *,
+        client: Any = None,
+        on_line: Callable[[str], None] = lambda _: None,
+    ) -> LogStream:
         """Open a stream that ``subprocess.Popen`` takes as ``stdout``; create it where missing.
 
         Parameters
@@ -74,14 +81,17 @@ class Logs:
         client
             CloudWatch Logs client that writes the lines: a job's lines are written with its role.
             Where that role may not, the file says so and CloudWatch stays empty, as on AWS.
+        on_line
+            Called with each line, in order.
         """
         path = self.path(group, stream)
         path.parent.mkdir(parents=True, exist_ok=True)
-        return LogStream(
-            path,
-            _CloudWatchStream(client or self._client(), group, stream),
-            lambda line: self._remember(group, stream, line),
-        )
+
+        def seen(line: str) -> None:
+            self._remember(group, stream, line.rpartition("\r")[2])
+            on_line(line)
+
+        return LogStream(path, _CloudWatchStream(client or self._client(), group, stream), seen)
 
     def path(self, group: str, stream: str) -> Path:
         """File of a stream: ``.local/logs/<group>/<stream>.log``."""
@@ -184,7 +194,7 @@ class LogStream:
         text = line.decode(errors="replace").rstrip()
         if not text:
             return
-        self._on_line(text.rpartition("\r")[2])
+        self._on_line(text)
         self._cloudwatch.add(text)
         if self._cloudwatch.refusal:
             self._append(f"[local cloud] CloudWatch Logs: {self._cloudwatch.refusal}\n".encode())
@@ -202,7 +212,9 @@ class _CloudWatchStream:
         self._since = 0.0
         self._usable = True
         self.refusal = ""
-        self._create(group)
+        if not self._is_in_group():
+            self._call("create_log_group", logGroupName=group)
+            self._call("create_log_stream", **self._names)
 
     def add(self, text: str) -> None:
         message = text.encode()[:_LINE_BYTES]
@@ -228,18 +240,15 @@ class _CloudWatchStream:
         if lines:
             self._call("put_log_events", logEvents=lines, **self._names)
 
-    def _create(self, group: str) -> None:
-        """Make the stream, and its group where nobody did: a writer may lack the right to."""
+    def _is_in_group(self) -> bool:
+        """Make the stream, unless there is no such group: a role may know no more than its own."""
         try:
             self._client.create_log_stream(**self._names)
         except ClientError as error:
-            if error.response["Error"]["Code"] == "ResourceNotFoundException":
-                self._call("create_log_group", logGroupName=group)
-                self._call("create_log_stream", **self._names)
-            elif error.response["Error"]["Code"] != "ResourceAlreadyExistsException":
-                self._give_up(error)
-        except BotoCoreError as error:  # the local cloud stops before this stream
-            self._give_up(error)
+            return bool(error.response["Error"]["Code"] == "ResourceAlreadyExistsException")
+        except BotoCoreError:
+            return False
+        return True
 
     def _call(self, operation: str, **parameters: Any) -> None:
         if not self._usable:

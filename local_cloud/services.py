@@ -1,8 +1,9 @@
 """Which AWS services are here, and which of their operations are refused.
 
 A service that is not in the table, and an operation that is refused, is answered with an error that
-names it. The table is an allow list: what moto can store but nothing here executes (an alarm that
-never fires, a rule that never matches) would be ignored silently, so it is refused.
+names it. The table is an allow list: what moto can store but nothing here executes (a composite
+alarm that never fires, a metric filter that never counts) would be ignored silently, so it is
+refused.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ __all__ = ["PARITY", "REFUSED", "SERVICES"]
 
 #: Signing name of a request -> names of the services, as boto3 calls them, that share it.
 SERVICES: dict[str, tuple[str, ...]] = {
+    "application-autoscaling": ("application-autoscaling",),
+    "codedeploy": ("codedeploy",),
     "cloudformation": ("cloudformation",),
     "codecommit": ("codecommit",),
     "events": ("events",),
@@ -24,6 +27,7 @@ SERVICES: dict[str, tuple[str, ...]] = {
     "elasticfilesystem": ("efs",),
     "iam": ("iam",),
     "kms": ("kms",),
+    "lambda": ("lambda",),
     "logs": ("logs",),
     "monitoring": ("cloudwatch",),
     "s3": ("s3",),
@@ -34,7 +38,7 @@ SERVICES: dict[str, tuple[str, ...]] = {
     "sts": ("sts",),
 }
 
-_NO_ALARMS = "no alarm fires here yet"
+_NO_ALARMS = "alarms of a metric or of metric math are the only ones here"
 _NO_KEYS = "the administrator and roles are the only identities here"
 
 _ONE_BUS = "the default bus is the only one, and an event is delivered at once"
@@ -43,7 +47,6 @@ _ONE_BUS = "the default bus is the only one, and an event is delivered at once"
 REFUSED: dict[tuple[str, str], str] = {
     ("cloudwatch", "PutAnomalyDetector"): _NO_ALARMS,
     ("cloudwatch", "PutCompositeAlarm"): _NO_ALARMS,
-    ("cloudwatch", "PutMetricAlarm"): _NO_ALARMS,
     ("cloudwatch", "PutMetricStream"): "no metric leaves the machine",
     ("events", "ActivateEventSource"): _ONE_BUS,
     ("events", "CreateApiDestination"): _ONE_BUS,
@@ -75,8 +78,6 @@ REFUSED: dict[tuple[str, str], str] = {
 
 PARITY = [
     Parity("every other service", "refused", "The error names the service"),
-    Parity("CloudWatch", "exact", "Metrics: put, get, list"),
-    Parity("CloudWatch", "refused", "Alarms, anomaly detectors, metric streams"),
     Parity("ECR", "exact", "Repositories"),
     Parity("KMS", "exact", "Keys, aliases, encrypt, decrypt, data keys; key policies are enforced"),
     Parity("STS", "exact", "AssumeRole by trust policy and session policy; GetCallerIdentity"),

@@ -22,6 +22,7 @@ module              holds
 ``change_sets``     plans that wait
 ``sources``         templates in S3
 ``descriptions``    all of this in the words of the API
+``custom_responses`` where custom resources answer
 ``api``             requests and answers
 =================== ==============================================================================
 """
@@ -32,6 +33,7 @@ from typing import TYPE_CHECKING
 
 from moto.cloudformation import urls
 
+from local_cloud.cloudformation import custom_responses
 from local_cloud.cloudformation.api import Api
 from local_cloud.cloudformation.resources.table import TYPES
 from local_cloud.cloudformation.stacks import Stacks
@@ -48,8 +50,9 @@ PARITY = [
         "exact",
         "Stacks: create, update in place, replace, delete, roll back, with events and reasons;"
         " change sets; parameters, conditions, mappings, rules, intrinsic functions, exports;"
-        " nested stacks; deletion policies; termination protection. Resources are made by API calls"
-        " with the stack's role, or the caller's, so a permission that is missing fails the stack",
+        " nested stacks; custom resources of functions; deletion policies; termination protection."
+        " Resources are made by API calls with the stack's role, or the caller's, so a permission"
+        " that is missing fails the stack",
     ),
     Parity("CloudFormation", "exact", "Types: " + ", ".join(sorted(TYPES))),
     Parity(
@@ -63,8 +66,8 @@ PARITY = [
         "CloudFormation",
         "refused",
         "Other types and properties, named; transforms, macros, hooks, dynamic references, custom"
-        " resources, SSM and AWS-specific parameter types, stack sets, drift, imports, stack"
-        " policies, timeouts, notifications, snapshots, cancelling, updates without rollback",
+        " resources of topics, SSM and AWS-specific parameter types, stack sets, drift, imports,"
+        " stack policies, timeouts, notifications, snapshots, cancelling, updates without rollback",
     ),
 ]
 
@@ -73,5 +76,6 @@ def install(cloud: LocalCloud) -> None:
     """Put this engine where moto's was, until `cloud` stops."""
     stacks = Stacks(cloud)
     api = Api(cloud, stacks)
+    cloud.gateway.open(custom_responses.PREFIX, custom_responses.responses)
     cloud.replace(urls, "url_paths", {"{0}/$": api.answer})
     cloud.on_stop(stacks.stop)

@@ -128,9 +128,10 @@ class Engine:
             if name not in evaluation.active
         }
         for step in stack.undo:
-            if step.attempted is not None:
+            if step.before is not None and step.attempted is not None:
                 resource = stack.resources[step.logical_id]
-                TYPES[resource.declared.type].commit(self._deployer, resource.state)
+                kind = TYPES[resource.declared.type]
+                kind.commit(self._deployer, step.before.state, resource.state)
         for name, resource in deletion_order({**replaced, **left_out}):
             policy = resource.declared.update_replace_policy if name in replaced else None
             is_kept = (policy or resource.declared.deletion_policy) != "Delete"
@@ -241,9 +242,10 @@ class Engine:
         resource = self._blank(logical_id, evaluation)
         kind = TYPES[resource.declared.type]
         name = kind.new_name(self._stack.name, logical_id)
+        policy = evaluation.update_policy(logical_id)
         return dataclasses.replace(
             resource,
-            state=kind.state(name, properties),
+            state=dataclasses.replace(kind.state(name, properties), update_policy=policy),
             wanted=properties,
             needs=evaluation.dependencies[logical_id],
             fingerprint=kind.fingerprint(self._deployer, properties),
@@ -278,11 +280,12 @@ class Engine:
             self._replace(kind, before, wanted)
 
     def _change(self, kind: ResourceType, before: StackResource, wanted: StackResource) -> None:
-        attempted = kind.changed(before.state, wanted.wanted)
+        current = dataclasses.replace(before.state, update_policy=wanted.state.update_policy)
+        attempted = kind.changed(current, wanted.wanted)
         undo = Undo(before.declared.logical_id, before, attempted)
         self._stack.undo.append(undo)
         self._note(before, "UPDATE_IN_PROGRESS")
-        state = kind.change(self._deployer, before.state, wanted.wanted, undo.started)
+        state = kind.change(self._deployer, current, wanted.wanted, undo.started)
         self._note(dataclasses.replace(wanted, state=state), "UPDATE_COMPLETE")
 
     def _replace(self, kind: ResourceType, before: StackResource, wanted: StackResource) -> None:
@@ -333,7 +336,10 @@ class Engine:
         state = before.state
         self._note(current or before, "UPDATE_IN_PROGRESS")
         if step.attempted is not None:
-            state = kind.revert(self._deployer, before.state, step.attempted, step.started)
+            reached = (current or before).state
+            attempted = dataclasses.replace(step.attempted, physical_id=reached.physical_id)
+            earlier = dataclasses.replace(before.state, update_policy={})
+            state = kind.revert(self._deployer, earlier, attempted, step.started)
         elif step.was_deleted:
             if current is not None:
                 kind.remove(self._deployer, current.state)

@@ -158,6 +158,7 @@ class Evaluation:
         for name, resource in self.active.items():
             probe.resources.mentioned.clear()
             probe.value(resource.properties, resource.where)
+            probe.update_policy(name)
             self._require_active(probe.resources.mentioned, resource.where)
             explicit = {item for item in resource.depends_on if item in self.active}
             found[name] = tuple(sorted(probe.resources.mentioned | explicit))
@@ -190,6 +191,12 @@ class Evaluation:
         resource = self.active[logical_id]
         evaluated = self.value(resource.properties, resource.where)
         return TYPES[resource.type].schema.check(self._tagged(resource, evaluated))
+
+    def update_policy(self, logical_id: str) -> dict[str, Any]:
+        """How a change of a resource is to be made."""
+        resource = self.active[logical_id]
+        where = f"/Resources/{logical_id}/UpdatePolicy"
+        return dict(self.value(resource.update_policy, where))
 
     def _tagged(self, resource: Resource, properties: Mapping[str, Any]) -> dict[str, Any]:
         """Properties with the stack's tags; a tag of the resource's own wins."""

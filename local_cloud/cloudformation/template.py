@@ -47,13 +47,10 @@ _REFUSED_SECTIONS = {"Hooks": "there are no hooks", "Transform": "there are no m
 _RESOURCE_KEYS = frozenset(
     {
         "Condition", "DeletionPolicy", "DependsOn", "Metadata", "Properties", "Type",
-        "UpdateReplacePolicy",
+        "UpdatePolicy", "UpdateReplacePolicy",
     }
 )  # fmt: skip
-_REFUSED_RESOURCE_KEYS = {
-    "CreationPolicy": "nothing sends signals",
-    "UpdatePolicy": "no type here has one",
-}
+_REFUSED_RESOURCE_KEYS = {"CreationPolicy": "nothing sends signals"}
 _DELETION_POLICIES = frozenset({"Delete", "Retain", "RetainExceptOnCreate"})
 _LIMITS = {"Mappings": 200, "Outputs": 200, "Parameters": 200, "Resources": 500}
 _DESCRIPTION_BYTES = 1024
@@ -70,6 +67,7 @@ class Resource:
     condition: str | None = None
     deletion_policy: str = "Delete"
     update_replace_policy: str = "Delete"
+    update_policy: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def where(self) -> str:
@@ -217,6 +215,7 @@ def _resource(logical_id: str, item: Mapping[str, Any]) -> Resource:
         condition=item.get("Condition"),
         deletion_policy=item.get("DeletionPolicy", "Delete"),
         update_replace_policy=item.get("UpdateReplacePolicy", "Delete"),
+        update_policy=item.get("UpdatePolicy", {}),
     )
 
 
@@ -230,8 +229,9 @@ def _resource_problems(logical_id: str, item: Mapping[str, Any]) -> Iterator[str
             yield _format(where, f"Invalid template resource property '{key}'")
     if not isinstance(item.get("Type"), str):
         yield _format(where, "Every Resources object must contain a Type member.")
-    if not isinstance(item.get("Properties", {}), Mapping):
-        yield _format(f"{where}/Properties", "a mapping is required")
+    for key in ("Properties", "UpdatePolicy"):
+        if not isinstance(item.get(key, {}), Mapping):
+            yield _format(f"{where}/{key}", "a mapping is required")
     for key in ("DeletionPolicy", "UpdateReplacePolicy"):
         policy = item.get(key, "Delete")
         allowed = _DELETION_POLICIES - ({"RetainExceptOnCreate"} if key[0] == "U" else set())
@@ -295,7 +295,8 @@ def _mention_problems(template: Template, parameter_names: frozenset[str]) -> It
     yield from _dangling(template.data.get("Rules", {}), "/Rules", names, "Rules")
     resources = frozenset(template.data["Resources"])
     for resource in template.resources.values():
-        yield from _dangling(resource.properties, resource.where, names | resources, "Resources")
+        for part in (resource.properties, resource.update_policy):
+            yield from _dangling(part, resource.where, names | resources, "Resources")
         yield from _unknown_dependencies(resource, resources)
         yield from _unknown_condition(template, resource.condition, resource.where)
     for output in template.outputs.values():

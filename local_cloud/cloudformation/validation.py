@@ -6,7 +6,7 @@ validation error as on AWS, the second is refused by name. All that is found is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from local_cloud.cloudformation import schema
 from local_cloud.cloudformation.errors import CapabilitiesError, TemplateError
@@ -92,7 +92,8 @@ def check(evaluation: Evaluation) -> None:
 
 def _unknown_types(evaluation: Evaluation) -> tuple[list[str], list[str]]:
     """Types that AWS does not have, and refusals of those that this cloud does not have."""
-    types = {resource.type for resource in evaluation.template.resources.values()} - set(TYPES)
+    named = {resource.type for resource in evaluation.template.resources.values()}
+    types = {name for name in named if name not in TYPES}
     unknown = sorted(name for name in types if schema.find(name) is None)
     refused = [
         f"/Resources/{resource.logical_id}: resource type {resource.type} is not part of the"
@@ -108,7 +109,22 @@ def _mistakes(evaluation: Evaluation, resource: Resource) -> list[str]:
     return [
         f"Properties validation failed for resource {resource.logical_id} with message: {problem}"
         for problem in problems
-    ]
+    ] + list(_policy_mistakes(resource))
+
+
+def _policy_mistakes(resource: Resource) -> Iterator[str]:
+    for name, members in TYPES[resource.type].update_policies.items():
+        given = resource.update_policy.get(name)
+        where = f"Template format error: [/Resources/{resource.logical_id}/UpdatePolicy/{name}]"
+        if given is None:
+            continue
+        if not isinstance(given, Mapping):
+            yield f"{where} a mapping is required"
+            continue
+        unknown = sorted(set(given) - set(members))
+        missing = sorted(key for key, needed in members.items() if needed and key not in given)
+        if unknown or missing:
+            yield f"{where} its members are {', '.join(members)}; got {', '.join(given) or 'none'}"
 
 
 def _refusals(evaluation: Evaluation, resource: Resource) -> Iterator[str]:
@@ -116,6 +132,10 @@ def _refusals(evaluation: Evaluation, resource: Resource) -> Iterator[str]:
     properties, _ = evaluation.properties(resource.logical_id)
     for problem in kind.problems(properties):
         yield f"/Resources/{resource.logical_id}/Properties{problem.removeprefix('#')}"
+    for name in sorted(set(resource.update_policy) - set(kind.update_policies)):
+        yield (
+            f"/Resources/{resource.logical_id}/UpdatePolicy/{name} is not part of the local cloud"
+        )
     missing = availability.missing(kind.operations_for(properties))
     if missing:
         yield (

@@ -11,10 +11,8 @@ import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from moto.sns.models import sns_backends
-
+from local_cloud import topics
 from local_cloud.errors import UnsupportedError
-from local_cloud.policies import Policies, Request, decide
 
 if TYPE_CHECKING:
     from local_cloud.cloud import LocalCloud
@@ -73,8 +71,7 @@ def fire(cloud: LocalCloud, target: Target, rule_arn: str, event: Mapping[str, A
     service = _service(target)
     text = _input(target, event)
     if service == "sns":
-        _check_topic(cloud, target["Arn"], rule_arn)
-        cloud.client("sns").publish(TopicArn=target["Arn"], Message=_message(text))
+        _publish(cloud, target["Arn"], rule_arn, _message(text))
         return
     client = cloud.client(
         "stepfunctions" if service == "states" else service,
@@ -94,28 +91,11 @@ def _service(target: Target) -> str:
     return parts[2] if len(parts) > 2 else ""  # noqa: PLR2004 - arn:aws:<service>
 
 
-def _check_topic(cloud: LocalCloud, topic_arn: str, rule_arn: str) -> None:
-    topic = sns_backends[cloud.account_id][cloud.region].topics.get(topic_arn)
-    if topic is None:
-        raise TargetError(f"{topic_arn}: the topic does not exist")
-    request = Request(
-        "sns:Publish",
-        topic_arn,
-        {
-            "aws:principalisawsservice": ("true",),
-            "aws:principalservicename": (_PRINCIPAL,),
-            "aws:securetransport": ("true",),
-            "aws:sourcearn": (rule_arn,),
-        },
-        frozenset({"aws:sourceowner", "aws:principalservicename"}),
-        frozenset({_PRINCIPAL}),
-    )
-    decision = decide(Policies((), resource=json.loads(topic.policy)), request)
-    if not decision.allowed:
-        raise TargetError(
-            f"{topic_arn}: {_PRINCIPAL} may not publish {decision.reason}; the topic's policy must"
-            " allow it"
-        )
+def _publish(cloud: LocalCloud, topic_arn: str, rule_arn: str, message: str) -> None:
+    try:
+        topics.publish(cloud, topic_arn, message, principal=_PRINCIPAL, source_arn=rule_arn)
+    except topics.TopicError as error:
+        raise TargetError(str(error)) from error
 
 
 # ------------------------------------------------------------------------------ input

@@ -1,1 +1,1 @@
-"""Image 2: the prediction API behind API Gateway, what prepares a release for it, and its guards."""
+"""Image 2: the prediction API behind API Gateway, what prepares a release, and its guards."""

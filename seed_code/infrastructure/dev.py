@@ -7,15 +7,20 @@ deletes the old ones afterwards, or, when the endpoint does not come into servic
 
 from __future__ import annotations
 
-from typing import Any
-
-from aws_cdk import CfnOutput, CfnParameter, LegacyStackSynthesizer, Stack, Tags
+from aws_cdk import CfnOutput, LegacyStackSynthesizer, Stack, Tags
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
 from infrastructure import permissions
 from infrastructure.grants import Project
-from infrastructure.parameters import parameter, project
+from infrastructure.parameters import (
+    archive_uri,
+    image_uri,
+    instance_type,
+    number,
+    project,
+    release_label,
+)
 from infrastructure.workflow_input import PROJECT_TAG
 
 __all__ = ["DevStack"]
@@ -37,7 +42,7 @@ class DevStack(Stack):
         Tags.of(self).add(PROJECT_TAG, owner.name)
         # As mlsystem.names.Names has them.
         endpoint_name = f"{owner.name}-dev"
-        release_name = f"{endpoint_name}-{self._label()}"
+        release_name = f"{endpoint_name}-{release_label(self)}"
         role = permissions.endpoint_role(self, owner, endpoint_name)
         model = self._model(release_name, role.role_arn)
         config = self._config(release_name, model, owner)
@@ -56,22 +61,8 @@ class DevStack(Stack):
 
     def _model(self, name: str, role_arn: str) -> sagemaker.CfnModel:
         container = sagemaker.CfnModel.ContainerDefinitionProperty(
-            image=parameter(
-                self,
-                "ImageUri",
-                "Image of the release, by digest.",
-                pattern="[a-zA-Z0-9][a-zA-Z0-9._/:-]*@sha256:[0-9a-f]{64}",
-                required="the URI of an image with its digest, ...@sha256:...",
-                length=255,
-            ),
-            model_data_url=parameter(
-                self,
-                "ModelArchiveUri",
-                "Archive that the release has trained.",
-                pattern="s3://[a-z0-9.-]+/releases/[^/]+/model/(.+/)?model\\.tar\\.gz",
-                required="s3://<bucket>/releases/<release>/model/.../model.tar.gz",
-                length=1024,
-            ),
+            image=image_uri(self, "ImageUri", "Image of the release, by digest."),
+            model_data_url=archive_uri(self),
         )
         return sagemaker.CfnModel(
             self,
@@ -88,16 +79,9 @@ class DevStack(Stack):
         variant = sagemaker.CfnEndpointConfig.ProductionVariantProperty(
             variant_name="primary",
             model_name=model.attr_model_name,
-            instance_type=parameter(
-                self,
-                "InstanceType",
-                "SageMaker instance type of the endpoint.",
-                pattern="ml\\.[a-z0-9-]+\\.[a-z0-9]+",
-                required="an instance type such as ml.m5.large",
-                length=64,
-            ),
-            initial_instance_count=_number(
-                self, "InstanceCount", "Machines of the endpoint.", _MOST_INSTANCES
+            instance_type=instance_type(self),
+            initial_instance_count=number(
+                self, "InstanceCount", "Machines of the endpoint.", least=1, most=_MOST_INSTANCES
             ),
             initial_variant_weight=1,
         )
@@ -108,25 +92,3 @@ class DevStack(Stack):
             production_variants=[variant],
             kms_key_id=owner.key_arn,
         )
-
-    def _label(self) -> str:
-        return parameter(
-            self,
-            "Release",
-            "The release in short (label of mlsystem.names): ends the names of what is its own.",
-            pattern="[a-zA-Z0-9](-*[a-zA-Z0-9])*",
-            required="letters, digits and hyphens, no hyphen first or last",
-            length=13,
-        )
-
-
-def _number(scope: Construct, name: str, description: str, most: int) -> Any:
-    return CfnParameter(
-        scope,
-        name,
-        type="Number",
-        description=description,
-        min_value=1,
-        max_value=most,
-        constraint_description=f"a number from 1 to {most}",
-    ).value_as_number

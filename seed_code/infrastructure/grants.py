@@ -23,6 +23,7 @@ __all__ = [
     "RELEASES",
     "Grant",
     "Project",
+    "acknowledge",
     "arn",
     "make_role",
     "make_sagemaker_role",
@@ -205,12 +206,16 @@ def make_role(
     return role
 
 
+def acknowledge(resource: Construct, finding: str, reason: str) -> None:
+    """Tell cdk-nag why its `finding` about `resource` is as it shall be."""
+    Validations.of(resource).acknowledge(Acknowledgment(id=finding, reason=reason))
+
+
 def _acknowledge(role: iam.Role, grant: Grant) -> None:
     for resource in grant.resources:
         if "*" in resource:
-            finding = f"AwsSolutions-IAM5[Resource::{_as_in_template(role, resource)}]"
-            acknowledgment = Acknowledgment(id=finding, reason=grant.why)
-            Validations.of(role).acknowledge(acknowledgment)
+            place = _as_in_template(role, resource)
+            acknowledge(role, f"AwsSolutions-IAM5[Resource::{place}]", grant.why)
 
 
 def _as_in_template(role: iam.Role, text: str) -> str:

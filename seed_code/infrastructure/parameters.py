@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aws_cdk import Aws, CfnCondition, CfnParameter, Fn
 from constructs import Construct
 
 from infrastructure.grants import Project
 from infrastructure.workflow_input import PROJECT_NAME_LENGTH, PROJECT_NAME_PATTERN
 
-__all__ = ["parameter", "project"]
+__all__ = [
+    "archive_uri",
+    "choice",
+    "image_uri",
+    "instance_type",
+    "number",
+    "parameter",
+    "project",
+    "release_label",
+]
 
 # Where a boundary's ARN may stand; as long as one, for the CDK's checks do not know conditions.
 _NO_BOUNDARY = "no-permissions-boundary"
@@ -27,6 +38,86 @@ def parameter(
         max_length=length,
     ).value_as_string
     return value
+
+
+def choice(scope: Construct, name: str, description: str, *choices: str) -> str:
+    """Return the value of a new parameter: one of `choices`."""
+    value: str = CfnParameter(
+        scope,
+        name,
+        description=description,
+        allowed_pattern=f"^({'|'.join(choices)})$",
+        constraint_description=f"{', '.join(choices[:-1])} or {choices[-1]}",
+        max_length=max(map(len, choices)),
+    ).value_as_string
+    return value
+
+
+def number(scope: Construct, name: str, description: str, *, least: float, most: float) -> Any:
+    """Return the value of a new parameter: a number from `least` to `most`."""
+    return CfnParameter(
+        scope,
+        name,
+        type="Number",
+        description=description,
+        min_value=least,
+        max_value=most,
+        constraint_description=f"a number from {least:,} to {most:,}",
+    ).value_as_number
+
+
+# --- of a release -------------------------------------------------------------------------------
+
+
+def release_label(scope: Construct) -> str:
+    """Return the release in short, which ends the names of what is its own."""
+    return parameter(
+        scope,
+        "Release",
+        "The release in short (label of mlsystem.names): ends the names of what is its own.",
+        pattern="[a-zA-Z0-9](-*[a-zA-Z0-9])*",
+        required="letters, digits and hyphens, no hyphen first or last",
+        length=13,
+    )
+
+
+def image_uri(scope: Construct, name: str, description: str) -> str:
+    """Return the URI of an image that nobody can put another one in the place of."""
+    return parameter(
+        scope,
+        name,
+        description,
+        pattern="[a-zA-Z0-9][a-zA-Z0-9._/:-]*@sha256:[0-9a-f]{64}",
+        required="the URI of an image with its digest, ...@sha256:...",
+        length=255,
+    )
+
+
+def archive_uri(scope: Construct) -> str:
+    """Return where the release's model is."""
+    return parameter(
+        scope,
+        "ModelArchiveUri",
+        "Archive that the release has trained.",
+        pattern="s3://[a-z0-9.-]+/releases/[^/]+/model/(.+/)?model\\.tar\\.gz",
+        required="s3://<bucket>/releases/<release>/model/.../model.tar.gz",
+        length=1024,
+    )
+
+
+def instance_type(scope: Construct) -> str:
+    """Return the type of the endpoint's machines."""
+    return parameter(
+        scope,
+        "InstanceType",
+        "SageMaker instance type of the endpoint.",
+        pattern="ml\\.[a-z0-9-]+\\.[a-z0-9]+",
+        required="an instance type such as ml.m5.large",
+        length=64,
+    )
+
+
+# --- of a project -------------------------------------------------------------------------------
 
 
 def project(scope: Construct) -> Project:

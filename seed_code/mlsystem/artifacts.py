@@ -378,3 +378,30 @@ class GoldenRequests(Artifact):
     model_name: str
     tolerance: float
     requests: tuple[GoldenRequest, ...] = field(default=())
+
+    def is_answer(self, request: GoldenRequest, answer: Any) -> bool:
+        """Whether `answer`, parsed JSON, is what `evaluate` computed for `request`."""
+        return _agree(answer, {"predictions": [request.expected]}, self.tolerance)
+
+
+def _agree(found: Any, expected: Any, tolerance: float) -> bool:
+    """Whether keys, lengths and labels are equal, and numbers within `tolerance`."""
+    if isinstance(expected, dict):
+        return (
+            isinstance(found, dict)
+            and found.keys() == expected.keys()
+            and all(_agree(found[key], expected[key], tolerance) for key in expected)
+        )
+    if isinstance(expected, list):
+        return (
+            isinstance(found, list)
+            and len(found) == len(expected)
+            and all(_agree(*pair, tolerance) for pair in zip(found, expected, strict=True))
+        )
+    if _is_number(expected):
+        return _is_number(found) and abs(found - expected) <= tolerance
+    return bool(found == expected)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -324,7 +324,7 @@ class ProductionInstances(_Section):
     """Fewest. Two or more are spread over zones, so that one may fail."""
     max: int = Field(default=4, ge=2, le=100)
     """Most."""
-    target_invocations_per_minute: float = Field(default=6_000, gt=0)
+    target_invocations_per_minute: float = Field(default=6_000.0, ge=1, le=10_000_000)
     """Of each instance. There are more instances while each has more to do than this, and fewer
     while it has less."""
 
@@ -399,9 +399,9 @@ class Checks(_Section):
 
     latency_requests: int = Field(default=100, ge=10, le=1_000)
     """How many requests, one after the other, the latency is measured with."""
-    latency_p50_ms: float = Field(default=200.0, gt=0)
+    latency_p50_ms: float = Field(default=200.0, gt=0, le=60_000)
     """Half of the requests may take at most so long, milliseconds."""
-    latency_p99_ms: float = Field(default=1_000.0, gt=0)
+    latency_p99_ms: float = Field(default=1_000.0, gt=0, le=60_000)
     """99 of 100 requests may take at most so long, milliseconds."""
 
 
@@ -416,7 +416,7 @@ class Alarms(_Section):
     """The share of failed requests may be so many points higher than that of the other release."""
     api_error_percent: float = Field(default=5.0, gt=0, lt=100)
     """Share of all requests to the API that may end with 5XX."""
-    latency_p99_ms: float = Field(default=1_000.0, gt=0)
+    latency_p99_ms: float = Field(default=1_000.0, gt=0, le=60_000)
     """99 of 100 answers of the model may take at most so long, milliseconds; two minutes count."""
 
 

@@ -8,6 +8,7 @@ of a channel have one order everywhere: files by name, then rows in the file's o
 
 from __future__ import annotations
 
+import functools
 import glob
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -38,7 +39,6 @@ MAX_CATEGORIES: Final = 100
 """Known values of a category at most; a feature with more keeps the most frequent."""
 
 _BATCH_ROWS: Final = 16_384
-_KEEP_ORDER: Final = "SET preserve_insertion_order = true"
 
 Vocabulary = tuple[tuple[str, ...], ...]
 """Known values of each category, sorted; the categories in the schema's order."""
@@ -191,25 +191,34 @@ def count_common_rows(table: Table, other: Table, spill: Path) -> int:
         f"a.{_quoted(name)} IS NOT DISTINCT FROM b.{_quoted(name)}" for name in table.columns
     )
     tables = f"{_scan(table.files)} a SEMI JOIN {_scan(other.files)} b"
-    with _connect() as connection:
-        connection.execute(f"SET temp_directory = {_literal(str(spill))}")
+    with _database(str(spill)) as connection:
         return _count(connection, f"SELECT count(*) FROM {tables} ON {same}")
 
 
 # --- DuckDB -------------------------------------------------------------------------------------
 
 
-def _connect() -> duckdb.DuckDBPyConnection:
+def _database(spill: str = "") -> duckdb.DuckDBPyConnection:
     """Return a database of this process alone, which fetches nothing from anywhere."""
-    connection = duckdb.connect(
+    return duckdb.connect(
         config={
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
-            "temp_directory": "",
+            # What was read is not kept: the memory is training's, and files may be written again.
+            "enable_external_file_cache": "false",
+            "preserve_insertion_order": "true",
+            "temp_directory": spill,
         }
     )
-    connection.execute(_KEEP_ORDER)
-    return connection
+
+
+# To make a database takes 10 ms, so all readers share one.
+_shared_database = functools.cache(_database)
+
+
+def _connect() -> duckdb.DuckDBPyConnection:
+    """Return a connection of its own to the database that all readers share."""
+    return _shared_database().cursor()
 
 
 def _count(connection: duckdb.DuckDBPyConnection, query: str) -> int:

@@ -1,4 +1,4 @@
-"""What the pipeline's own programs do: buildspec.yml and buildspec-test.yml start them.
+"""What the pipeline's own programs do: the buildspecs start them.
 
 ================= ================================================================================
 module            holds
@@ -9,10 +9,12 @@ module            holds
 ``changes``       whether there is something new to train on
 ``releases``      what earlier releases were made of
 ``files``         digests of files
-``champion``      the model to compare with
+``registry``      versions of the model: approved ones, and the champion
 ``configuration`` parameters and tags of the stacks
 ``acceptance``    the Dev stage's test: what an endpoint must do before a person is asked
 ``endpoint``      requests to the endpoint, and how long they take
+``production``    the Prod stage's programs: what was approved, and what answers
+``rollback``      the way back to an earlier release
 ``exports``       pipeline variables
 ================= ================================================================================
 
@@ -20,4 +22,7 @@ module            holds
 
     python -m pipeline build --output release
     python -m pipeline test --output release
+    python -m pipeline approve
+    python -m pipeline promote
+    python -m pipeline rollback --project churn-p-8up2y4ihhnzd
 """

@@ -12,6 +12,7 @@ exit code when
 from __future__ import annotations
 
 import argparse
+import datetime
 import os
 import sys
 import typing
@@ -23,13 +24,21 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mlsystem.errors import MLSystemError
+from pipeline import production
 from pipeline.acceptance import accept
 from pipeline.build import build
-from pipeline.environment import AcceptanceEnvironment, BuildEnvironment, read
+from pipeline.environment import (
+    AcceptanceEnvironment,
+    BuildEnvironment,
+    ProductionEnvironment,
+    read,
+)
+from pipeline.rollback import rollback
 
 __all__ = ["main"]
 
 Client = Callable[[str], Any]
+Command = Callable[[argparse.Namespace, Client], None]
 
 
 def main(arguments: Sequence[str], client: Client) -> int:
@@ -68,9 +77,26 @@ def _test(options: argparse.Namespace, client: Client) -> None:
     accept(read(AcceptanceEnvironment, os.environ), options.output, client)
 
 
+def _approve(_: argparse.Namespace, client: Client) -> None:
+    production.approve(read(ProductionEnvironment, os.environ), client)
+
+
+def _promote(_: argparse.Namespace, client: Client) -> None:
+    production.promote(read(ProductionEnvironment, os.environ), client, _now())
+
+
+def _rollback(options: argparse.Namespace, client: Client) -> None:
+    rollback(options.project, options.to, client, _now())
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pipeline", allow_abbrev=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    command: Command
     for name, command, text in (
         ("build", _build, "images, workflow input and stack configurations of a release"),
         ("test", _test, "send the release's golden requests to its dev endpoint"),
@@ -78,6 +104,19 @@ def _parser() -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=text, allow_abbrev=False)
         one.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for it")
         one.set_defaults(command=command)
+    for name, command, text in (
+        ("approve", _approve, "record in the registry that a person approved the release"),
+        ("promote", _promote, "record in the registry that production answers with the release"),
+    ):
+        commands.add_parser(name, help=text, allow_abbrev=False).set_defaults(command=command)
+    back = commands.add_parser(
+        "rollback", help="return production to an earlier release", allow_abbrev=False
+    )
+    back.add_argument("--project", required=True, metavar="KEY", help="<model>-<project id>")
+    back.add_argument(
+        "--to", metavar="RELEASE", help="or ARN of its model package; default: the one before"
+    )
+    back.set_defaults(command=_rollback)
     return parser
 
 

@@ -125,13 +125,13 @@ def check_golden(endpoint: Endpoint, golden: GoldenRequests) -> Check:
     wrong = [
         f"request {number}: {mistake}"
         for number, request in enumerate(golden.requests, start=1)
-        for mistake in _mistake(endpoint, request, golden.tolerance)
+        for mistake in _mistake(endpoint, golden, request)
     ]
     detail = f"{len(golden.requests) - len(wrong)} of {len(golden.requests)} answered as evaluated"
     return Check("golden", not wrong, "; ".join([detail, *wrong[:_MOST_SHOWN]]))
 
 
-def _mistake(endpoint: Endpoint, request: GoldenRequest, tolerance: float) -> Iterator[str]:
+def _mistake(endpoint: Endpoint, golden: GoldenRequests, request: GoldenRequest) -> Iterator[str]:
     answer = endpoint.ask(request.body, request.content_type, request.accept)
     if answer.status != _OK:
         yield f"status {answer.status}"
@@ -139,7 +139,7 @@ def _mistake(endpoint: Endpoint, request: GoldenRequest, tolerance: float) -> It
     if not answer.content_type.startswith(request.accept):
         yield f"content type {answer.content_type!r} instead of {request.accept!r}"
         return
-    if not _agree(_parsed(answer.body), {"predictions": [request.expected]}, tolerance):
+    if not golden.is_answer(request, _parsed(answer.body)):
         yield "another answer than evaluate's, or of another form"
 
 
@@ -148,29 +148,6 @@ def _parsed(text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError:
         return None
-
-
-def _agree(found: Any, expected: Any, tolerance: float) -> bool:
-    """Whether keys, lengths and labels are equal, and numbers within `tolerance`."""
-    if isinstance(expected, dict):
-        return (
-            isinstance(found, dict)
-            and found.keys() == expected.keys()
-            and all(_agree(found[key], expected[key], tolerance) for key in expected)
-        )
-    if isinstance(expected, list):
-        return (
-            isinstance(found, list)
-            and len(found) == len(expected)
-            and all(_agree(*pair, tolerance) for pair in zip(found, expected, strict=True))
-        )
-    if _is_number(expected):
-        return _is_number(found) and abs(found - expected) <= tolerance
-    return bool(found == expected)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 # --- refusals -----------------------------------------------------------------------------------

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from infrastructure.files import write_whole
 from infrastructure.workflow_input import workflow_input
 from mlsystem import settings as project_settings
+from mlsystem.errors import SettingsError
 from mlsystem.names import Names
 from mlsystem.settings import Settings
-from pipeline import champion, changes, configuration, exports, files, images, releases
+from pipeline import changes, configuration, exports, files, images, registry, releases
 from pipeline.environment import BuildEnvironment
 
 __all__ = ["build"]
 
 _DOCKERFILE = Path("container/Dockerfile")
+_API_DOCKERFILE = Path("api/Dockerfile")
 
 
 def build(
@@ -48,15 +51,15 @@ def build(
         The settings, the Dockerfile, the champion or the registry; the message says which.
     """
     settings = project_settings.load(root / "project.yml")
+    _require_pipeline(environment, settings)
     names = Names(environment.project_key, environment.release)
     s3 = client("s3")
-    repository = images.Repository(
-        environment.container_repository, environment.container_repository_uri
+    made = _images(environment, root, client("ecr"))
+    best = registry.champion(
+        registry.approved(client("sagemaker"), environment.model_package_group)
     )
-    image_uri = images.ensure(client("ecr"), repository, root, _DOCKERFILE)
-    best = champion.find(client("sagemaker"), environment.model_package_group)
-    print(f"Champion: {best.package_arn if best else 'no version is approved yet'}")
-    for name, document in _documents(environment, settings, names, image_uri, best).items():
+    print(f"Champion: {best.arn if best else 'no version is approved yet'}")
+    for name, document in _documents(environment, settings, names, made, best).items():
         write_whole(output / f"{name}.json", json.dumps(document, indent=2) + "\n")
     _upload_sample_data(s3, environment.data_bucket, names.data_prefix, root)
     inputs = changes.ReleaseInputs(
@@ -68,32 +71,78 @@ def build(
     if decision.train:
         _upload(s3, environment.data_bucket, names.settings_key, settings.to_json())
         _upload(s3, environment.data_bucket, names.inputs_key, inputs.to_json())
+        if environment.production == "yes":
+            _record_deployment(s3, environment.data_bucket, names, output)
     exports.write(output, TRAIN="yes" if decision.train else "no")
     print(f"Train: {'yes' if decision.train else 'no'}, {decision.reason}")
+
+
+def _require_pipeline(environment: BuildEnvironment, settings: Settings) -> None:
+    """Two ways into production would undo each other's releases."""
+    if environment.production == "yes" and settings.deploy.by != "pipeline":
+        raise SettingsError(
+            "project.yml deploy/by", repr(settings.deploy.by),
+            "pipeline, in a project whose pipeline has a Prod stage",
+            "Set by: pipeline, or update the project with Production: no",
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Images:
+    """URIs, by digest, of a release's images."""
+
+    container: str
+    api: str | None
+    """Nothing where the pipeline has no Prod stage."""
+
+
+def _images(environment: BuildEnvironment, root: Path, ecr: Any) -> _Images:
+    container = images.Repository(
+        environment.container_repository, environment.container_repository_uri
+    )
+    api = images.Repository(environment.api_repository, environment.api_repository_uri)
+    return _Images(
+        images.ensure(ecr, container, root, _DOCKERFILE),
+        images.ensure(ecr, api, root, _API_DOCKERFILE) if environment.production == "yes" else None,
+    )
 
 
 def _documents(
     environment: BuildEnvironment,
     settings: Settings,
     names: Names,
-    image_uri: str,
-    best: champion.Champion | None,
+    made: _Images,
+    best: registry.Package | None,
 ) -> dict[str, dict[str, Any]]:
     """Return what later stages read, by the name of its file."""
     execution = workflow_input(
         settings,
         names,
         environment.data_bucket,
-        image_uri,
+        made.container,
         champion_uri=best.archive_uri if best else None,
-        champion_package=best.package_arn if best else None,
+        champion_package=best.arn if best else None,
         tags=configuration.tags(environment),
     )
-    return {
+    documents = {
         "workflow-input": execution,
         "workflow-configuration": configuration.workflow(environment),
-        "dev-configuration": configuration.dev(environment, settings, names, image_uri),
+        "dev-configuration": configuration.dev(environment, settings, names, made.container),
     }
+    if made.api is not None:
+        documents["prod-configuration"] = configuration.production(
+            environment, settings, names, made.container, made.api
+        )
+    return documents
+
+
+def _record_deployment(s3: Any, bucket: str, names: Names, output: Path) -> None:
+    """Keep what production is deployed with: the way back to this release (pipeline.rollback)."""
+    for name, key in (
+        ("prod.json", names.prod_template_key),
+        ("prod-configuration.json", names.prod_configuration_key),
+    ):
+        _upload(s3, bucket, key, (output / name).read_text(encoding="utf-8"))
 
 
 def _decide(

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from mlsystem.errors import UserError
 
-__all__ = ["AcceptanceEnvironment", "BuildEnvironment", "read"]
+__all__ = ["AcceptanceEnvironment", "BuildEnvironment", "ProductionEnvironment", "read"]
 
 _FIX = "pipeline.yml sets it for builds that the pipeline starts"
 
@@ -33,6 +33,18 @@ class BuildEnvironment:
     container_repository_uri: str
     model_package_group: str
     permissions_boundary_arn: str
+    production: Literal["yes", "no"]
+    """Whether the pipeline has a Prod stage."""
+    api_repository: str
+    api_repository_uri: str
+    notification_topic_arn: str
+    vpc_id: str
+    private_subnet_a: str
+    private_subnet_b: str
+    job_security_group: str
+    file_system_arn: str
+    access_point_arn: str
+    network_egress: Literal["none", "endpoints", "nat"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +57,17 @@ class AcceptanceEnvironment:
     endpoint_name: str
 
 
-E = TypeVar("E", BuildEnvironment, AcceptanceEnvironment)
+@dataclass(frozen=True)
+class ProductionEnvironment:
+    """Of the programs in the Prod stage."""
+
+    project_key: str
+    release: str
+    pipeline_name: str
+    model_package_group: str
+
+
+E = TypeVar("E", BuildEnvironment, AcceptanceEnvironment, ProductionEnvironment)
 
 
 def read(kind: type[E], variables: Mapping[str, str]) -> E:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
-import tempfile
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,16 +17,23 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from infrastructure import node
 from mlsystem import (
     artifacts,
     predictor,  # noqa: F401  # loads ONNX Runtime as it should be, before a test does
 )
 from mlsystem.artifacts import ModelContract, ModelFeature
 
+SEED_CODE = Path(__file__).parent.parent
 SaveModel = Callable[..., ModelContract]
 
 _LABELS = {"binary": ("no", "yes"), "multiclass": ("a", "b", 'c, "d"'), "regression": ()}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark property tests: each asks a hundred questions about the platform's own code."""
+    for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker("exhaustive")
 
 
 @pytest.fixture(scope="session")
@@ -98,10 +109,30 @@ def _graph(problem: str, n_numbers: int, n_categories: int) -> onnx.ModelProto:
 
 
 @pytest.fixture(scope="session")
-def templates() -> dict[str, dict[str, Any]]:
-    """What ``python -m infrastructure synth`` writes, by the stack's name."""
-    node.use()
-    from infrastructure import app
+def synthesized(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``output``, ``stdout`` and ``stderr`` of ``python -m infrastructure synth``.
 
-    with tempfile.TemporaryDirectory() as folder:
-        return app.templates(app.app(Path(folder)))
+    It takes seconds, so the workers of pytest-xdist share it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "synthesized"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "done").exists():
+            with (folder / "stdout").open("w") as output, (folder / "stderr").open("w") as errors:
+                subprocess.run(
+                    [sys.executable, "-m", "infrastructure", "synth",
+                     "--output", str(folder / "output")],
+                    cwd=SEED_CODE, stdout=output, stderr=errors, check=True,
+                )  # fmt: skip
+            (folder / "done").touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def templates(synthesized: Path) -> dict[str, dict[str, Any]]:
+    """What ``python -m infrastructure synth`` writes, by the stack's name."""
+    return {
+        path.stem: json.loads(path.read_text()) for path in (synthesized / "output").glob("*.json")
+    }

@@ -139,6 +139,7 @@ def test_refuses_unexpected_and_missing_files(tmp_path: Path) -> None:
     assert "no b; exactly a, b" in _refused(tmp_path, data, names=["a", "b"])
 
 
+@pytest.mark.exhaustive
 def test_refuses_bombs_while_they_explode(tmp_path: Path) -> None:
     zeros = gzip.compress(_tar([_member("zeros", bytes(20 * 1024**2))]))
     assert "decompresses to more than" in _refused(tmp_path, zeros)
@@ -146,6 +147,7 @@ def test_refuses_bombs_while_they_explode(tmp_path: Path) -> None:
     assert "more than 90,000 bytes" in _refused(tmp_path, small, max_bytes=90_000)
 
 
+@pytest.mark.exhaustive
 def test_refuses_too_many_members(tmp_path: Path) -> None:
     data = gzip.compress(_tar(_member("a/", type=tarfile.DIRTYPE) for _ in range(10_001)))
     assert "more than 10,000 members" in _refused(tmp_path, data)

@@ -116,6 +116,7 @@ def _command(*arguments, base):
     )  # fmt: skip
 
 
+@pytest.mark.exhaustive
 def test_the_command_ends_with_the_code(tmp_path):
     assert _command("unknown", base=tmp_path).returncode == 2
     done = _command("prepare", base=tmp_path)
@@ -161,6 +162,7 @@ STOPPED = """
 """
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 @pytest.mark.parametrize("doing", ["call_natively", "write_until_it_fails"])
 def test_a_verb_is_stopped_at_once_whatever_it_does(tmp_path, number, code, doing):

@@ -276,6 +276,7 @@ def test_requests_are_handled_without_the_rights_of_root(endpoint: Endpoint) -> 
     assert {Path(f"/proc/{worker}").stat().st_uid for worker in workers} == {user}
 
 
+@pytest.mark.exhaustive
 def test_workers_import_nothing_after_the_fork() -> None:
     # As `nobody`, they may not have the right to read the libraries: root's virtual environment,
     # for instance. So all that a request can touch is imported by the master.
@@ -325,6 +326,7 @@ print(sorted(set(sys.modules) - before))
 # --- staying up, and going down -----------------------------------------------------------------
 
 
+@pytest.mark.exhaustive
 def test_no_request_fails_while_workers_are_killed(endpoint: Endpoint) -> None:
     stop, failures, n_answers = threading.Event(), [], [0] * 8
 
@@ -419,6 +421,7 @@ def test_a_response_is_written_in_one_piece() -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.exhaustive
 def test_finishes_what_it_has_begun_when_it_is_told_to_stop(base: Path) -> None:
     with _serving(base) as endpoint, endpoint.connect() as connection:
         nginx = Path(f"/proc/{endpoint.server('nginx')}/cmdline").read_text().split()
@@ -442,6 +445,7 @@ def test_finishes_what_it_has_begun_when_it_is_told_to_stop(base: Path) -> None:
         assert not (base / "output").exists()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("server", ["nginx", "gunicorn"])
 def test_ends_when_a_server_ends(base: Path, server: str) -> None:
     with _serving(base) as endpoint:
@@ -460,6 +464,7 @@ def _failure(base: Path, **environment: str) -> str:
         _end(endpoint)
 
 
+@pytest.mark.exhaustive
 def test_a_taken_port_is_named(base: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -471,12 +476,14 @@ def test_a_taken_port_is_named(base: Path) -> None:
         )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("port", ["", "http", "0", "65536", "80 80"])
 def test_a_port_that_is_none_is_named(base: Path, port: str) -> None:
     message = f"SAGEMAKER_BIND_TO_PORT: {port!r}; a port, 1 to 65535."
     assert _failure(base, SAGEMAKER_BIND_TO_PORT=port) == message
 
 
+@pytest.mark.exhaustive
 def test_an_address_of_another_machine_is_named(base: Path) -> None:
     assert "serve on 192.0.2.1:" in _failure(base, SERVE_HOST="192.0.2.1")
 
@@ -486,11 +493,13 @@ def test_a_missing_model_ends_it(base: Path) -> None:
     assert "model.json" in _failure(base)
 
 
+@pytest.mark.exhaustive
 def test_another_models_graph_ends_it(base: Path) -> None:
     (base / "model" / "model.onnx").write_bytes(b"")
     assert "Deploy both files of one model." in _failure(base)
 
 
+@pytest.mark.exhaustive
 def test_a_graph_that_is_no_graph_ends_it(base: Path) -> None:
     (base / "model" / "model.onnx").write_bytes(b"\0" * 100)
     contract = artifacts.read(ModelContract, base / "model" / "model.json")

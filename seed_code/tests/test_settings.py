@@ -36,8 +36,8 @@ def test_the_shortest_file_has_documented_defaults():
 
 
 def test_the_projects_own_file_loads():
-    path = Path(settings.__file__).parent.parent / "project.yml"
-    assert settings.load(path).model.name == "churn"
+    loaded = settings.load(Path(settings.__file__).parent.parent / "project.yml")
+    assert settings.loads(loaded.to_json()) == loaded
 
 
 @pytest.mark.parametrize(

@@ -143,10 +143,8 @@ def test_a_service_that_is_not_here_is_named(
     [
         (
             "cloudwatch",
-            lambda client: client.put_metric_alarm(
-                AlarmName="a", ComparisonOperator="GreaterThanThreshold", EvaluationPeriods=1
-            ),
-            "cloudwatch:PutMetricAlarm",
+            lambda client: client.put_composite_alarm(AlarmName="a", AlarmRule="TRUE"),
+            "cloudwatch:PutCompositeAlarm",
         ),
         ("iam", lambda client: client.create_user(UserName="u"), "iam:CreateUser"),
         ("sts", lambda client: client.get_session_token(), "sts:GetSessionToken"),

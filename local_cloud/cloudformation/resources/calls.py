@@ -53,6 +53,8 @@ class State:
         What ``Fn::GetAtt`` gives.
     item
         One member of a list, or several, for calls about members.
+    update_policy
+        How a change of it is to be made; empty when it is taken back.
     """
 
     name: str
@@ -60,6 +62,7 @@ class State:
     physical_id: str = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)
     item: Any = None
+    update_policy: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -78,8 +78,9 @@ class NestedStack(ResourceType):
             raise _failure(inner, "rolled back")
         return before
 
-    def commit(self, deployer: Deployer, after: State) -> None:
+    def commit(self, deployer: Deployer, before: State, after: State) -> None:
         """Delete what the inner stack's update has replaced or left out."""
+        del before
         inner = deployer.stacks.find(after.physical_id)
         if inner.status == _WAITING:
             deployer.stacks.engine(inner, deployer).clean_up()

@@ -98,6 +98,8 @@ class ResourceType:
         Properties whose change AWS refuses.
     volatile
         Attributes that an update in place may change; ``*`` for all.
+    update_policies
+        Update policies that it honours -> their members, with whether each is required.
     """
 
     name: str
@@ -116,6 +118,7 @@ class ResourceType:
     fixed: tuple[str, ...] = ()
     immutable: tuple[str, ...] = ()
     volatile: frozenset[str] = frozenset()
+    update_policies: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
 
     @property
     def schema(self) -> Schema:
@@ -265,7 +268,7 @@ class ResourceType:
             part.apply(deployer.tolerating((*self.missing, *_HALF_DONE)), after, before)
         return self._ready(deployer, before)
 
-    def commit(self, deployer: Deployer, after: State) -> None:
+    def commit(self, deployer: Deployer, before: State, after: State) -> None:
         """Make a change final, because the stack's update succeeded."""
 
     def fingerprint(self, deployer: Deployer, properties: Mapping[str, Any]) -> str:  # noqa: ARG002

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from local_cloud.cloudformation.resources.calls import Source
+from local_cloud.cloudformation.deployer import Deployer
+from local_cloud.cloudformation.resources.calls import Call, Code, Source, State, attr
 
-__all__ = ["as_list", "as_map", "specification", "with_prefix"]
+__all__ = ["ARN", "as_list", "as_map", "specification", "with_arn", "with_prefix"]
+
+#: ARN for :func:`with_arn`.
+ARN = attr("its ARN")
 
 
 def as_map(tags: list[dict[str, Any]]) -> dict[str, Any]:
@@ -33,3 +38,13 @@ def specification(kind: str) -> Source:
         return [{"ResourceType": kind, "Tags": found}] if found else None
 
     return Source(lambda state: value(state.properties), ("Tags",))
+
+
+def with_arn(call: Call, arn: Callable[[Deployer, State], str]) -> Code:
+    """A call with :data:`ARN`, for a resource that has an ARN which no answer gives."""
+
+    def run(deployer: Deployer, state: State) -> Mapping[str, Any]:
+        attributes = {**state.attributes, "its ARN": arn(deployer, state)}
+        return call.run(deployer, dataclasses.replace(state, attributes=attributes))
+
+    return Code(run, (call,))

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from infrastructure.deployment import _MOST_WAITS
-
+MOST_WAITS = 240  # for the endpoint; then a deployment has failed
 JOBS = {"PrepareData": "Prepare", "TrainModel": "Train", "EvaluateModel": "Evaluate"}
 STAGE = {
     **JOBS,
@@ -276,14 +275,14 @@ def test_waiting_ends(execute):
     execution = execute(DescribeEndpoint=endpoint("Updating", "old"))
     assert execution.error == "DeployFailed"
     assert execution.cause.startswith(f"Endpoint churn: Updating with old; InService with {NEW}.")
-    assert len(execution.calls("DescribeEndpoint")) == _MOST_WAITS + 1
+    assert len(execution.calls("DescribeEndpoint")) == MOST_WAITS + 1
 
 
 def test_the_wait_outlasts_sagemakers_own_limit_and_ends_within_an_hour(definition, execute):
     (update,) = execute(FindEndpoint={"EndpointStatus": "InService"}).calls("UpdateEndpoint")
     policy = update["DeploymentConfig"]["BlueGreenUpdatePolicy"]
     branch = definition["States"]["DeployEndpoint"]["Branches"][0]["States"]
-    waited = branch["WaitForEndpoint"]["Seconds"] * _MOST_WAITS
+    waited = branch["WaitForEndpoint"]["Seconds"] * MOST_WAITS
     assert policy["MaximumExecutionTimeoutInSeconds"] < waited <= 3_600
 
 

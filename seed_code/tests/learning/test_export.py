@@ -41,6 +41,7 @@ def _assert_parity(model, table) -> None:
     assert np.abs(found - expected).max() <= 2e-6 * scale
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_the_graph_agrees_with_the_pipeline(fitted, prepared, problem, algorithm) -> None:
@@ -90,6 +91,7 @@ def _only(schema: DataSchema, *names: str) -> DataSchema:
     return dataclasses.replace(schema, features=features)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize(
     ("features", "inputs"),
@@ -118,6 +120,7 @@ def test_inputs_are_there_only_when_there_are_such_features(
     _assert_parity(model, test)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_the_graph_has_one_output(fitted, problem, algorithm) -> None:
@@ -137,6 +140,7 @@ def test_a_row_passes_few_nodes(fitted, algorithm) -> None:
     assert "ZipMap" not in {node.op_type for node in nodes}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_the_same_model_gives_the_same_bytes(samples, prepared, algorithm) -> None:
     once, again = (samples.fit(prepared["binary"], algorithm) for _ in range(2))
@@ -154,6 +158,7 @@ def _numbers_only(samples, folder, problem, values, target):
     return samples.write_split(folder, schema, {"x": values, "y": target})
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("algorithm", ["xgboost", "decision_tree"])
 def test_a_value_on_a_threshold_falls_on_the_same_side(samples, tmp_path, algorithm) -> None:
     # Neighbouring float32 values: every threshold between them is one of them, or neither.
@@ -178,6 +183,7 @@ RARE = {
 }
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("problem", PROBLEMS)
 @pytest.mark.parametrize(
     "given_values",
@@ -199,6 +205,7 @@ def test_degenerate_ensembles(samples, tmp_path, problem, given_values) -> None:
     _assert_parity(model, table)
 
 
+@pytest.mark.exhaustive
 def test_only_the_best_rounds_are_exported(samples, prepared) -> None:
     model = samples.fit(
         prepared["multiclass"], "xgboost", num_round=200, eta=1.0, early_stopping_rounds=10

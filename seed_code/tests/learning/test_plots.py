@@ -25,12 +25,14 @@ def _check(folder, *names: str) -> None:
         assert 5_000 < len(content) < 300_000
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("n_labels", [2, 3, 15, 60])
 def test_a_confusion_matrix_of_any_size(tmp_path, n_labels) -> None:
     plots.draw_confusion_matrix(_matrix(n_labels), tmp_path / "m.png")
     _check(tmp_path, "m.png")
 
 
+@pytest.mark.exhaustive
 def test_labels_are_text_not_markup(tmp_path) -> None:
     name = r"$\frac{$" + "x" * 60
     plots.draw_confusion_matrix(_matrix(3, name), tmp_path / "m.png")
@@ -44,6 +46,7 @@ def test_a_label_without_rows_has_no_share(tmp_path) -> None:
     _check(tmp_path, "m.png")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("n_rows", [1, 2, 20_000])
 def test_regression_pictures_of_any_number_of_rows(tmp_path, n_rows) -> None:
     target = np.linspace(-5, 5, n_rows)
@@ -52,6 +55,7 @@ def test_regression_pictures_of_any_number_of_rows(tmp_path, n_rows) -> None:
     _check(tmp_path, "p.png", "r.png")
 
 
+@pytest.mark.exhaustive
 def test_pictures_of_equal_values(tmp_path) -> None:
     same = np.full(10, 3.0)
     plots.draw_predictions(same, same, "price", tmp_path / "p.png")
@@ -59,6 +63,7 @@ def test_pictures_of_equal_values(tmp_path) -> None:
     _check(tmp_path, "p.png", "r.png")
 
 
+@pytest.mark.exhaustive
 def test_the_same_numbers_give_the_same_bytes(tmp_path) -> None:
     target, scores = np.array([0, 1, 0, 1]), np.array([0.1, 0.4, 0.35, 0.8])
     for name in ("a.png", "b.png"):

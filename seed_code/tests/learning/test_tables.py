@@ -34,6 +34,7 @@ def test_numbers_keep_their_value_and_categories_become_known_indices(samples, t
     assert target.tolist() == [0, 1, 1]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("n_files", [1, 7])
 def test_all_readers_see_the_rows_in_the_order_of_the_files(samples, tmp_path, n_files) -> None:
     n_rows = 40_000  # several batches
@@ -78,6 +79,7 @@ def test_the_vocabulary_is_bounded_and_prefers_frequent_values(samples, tmp_path
     assert known == (*rare[: tables.MAX_CATEGORIES - 1], "usual")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("value", ["it's", '"', "a,b", "", " a ", "日本", "%", "\n", "a\0b"])
 def test_any_text_can_be_a_category(samples, tmp_path, value) -> None:
     table = samples.write_split(tmp_path, SCHEMA, _columns([0, 0], [value, "b"], [0, 1]))
@@ -160,6 +162,7 @@ def test_a_column_that_is_missing_or_of_another_type_is_named_with_its_file(
     assert "part-0001.parquet column 'x': type VARCHAR; type DOUBLE" in message
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("value", [math.inf, -math.inf, 1e39])
 def test_a_number_beyond_float32(samples, tmp_path, value) -> None:
     table = samples.write_split(tmp_path, SCHEMA, _columns([1, value], ["a", "b"], [0, 1]))

@@ -16,6 +16,7 @@ ALGORITHMS = ("xgboost", "linear", "decision_tree")
 PROBLEMS = ("binary", "multiclass", "regression")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_predictions_have_the_promised_shape(fitted, prepared, problem, algorithm) -> None:
@@ -28,6 +29,7 @@ def test_predictions_have_the_promised_shape(fitted, prepared, problem, algorith
         np.testing.assert_allclose(predictions.sum(axis=1), 1, atol=1e-6)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_the_signal_is_found(fitted, prepared, algorithm) -> None:
     table = prepared["regression"].table("test")
@@ -37,6 +39,7 @@ def test_the_signal_is_found(fitted, prepared, algorithm) -> None:
     assert np.std(errors) < 0.6 * np.std(target)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("algorithm", "n_threads", "n_rows"),
     [
@@ -59,6 +62,7 @@ def test_the_same_rows_and_seed_give_the_same_bytes(
     assert once.tobytes() == again.tobytes()
 
 
+@pytest.mark.exhaustive
 def test_another_seed_gives_another_model(samples, prepared) -> None:
     table = prepared["binary"].table("test")
     one, other = (
@@ -141,6 +145,7 @@ def test_a_channel_without_rows(samples, tmp_path, empty) -> None:
         samples.fit(samples.write(tmp_path, sizes=sizes), "linear")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize(
     ("labels", "missing"), [((1, 1), "'no'"), ((0, 0), "'yes'")], ids=["all yes", "all no"]
@@ -175,6 +180,7 @@ def test_categories_without_any_value(samples, tmp_path) -> None:
         )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_two_rows_are_enough_not_to_crash(samples, tmp_path, problem, algorithm) -> None:

@@ -21,6 +21,7 @@ from pipeline.environment import AcceptanceEnvironment, BuildEnvironment
 KEY = "churn-p-1"
 RELEASE = "5b1f3a52-0d5b-4e2c-9d7f-c0ffee000000"
 BUCKET = f"{KEY}-data"
+PACKAGES = f"arn:aws:sagemaker:eu-west-1:123456789012:model-package/{KEY}"
 REGISTRY = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 
 VARIABLES = {
@@ -36,6 +37,17 @@ VARIABLES = {
     "CONTAINER_REPOSITORY_URI": f"{REGISTRY}/{KEY}-container",
     "MODEL_PACKAGE_GROUP": KEY,
     "PERMISSIONS_BOUNDARY_ARN": "arn:aws:iam::123456789012:policy/boundary",
+    "PRODUCTION": "no",
+    "API_REPOSITORY": f"{KEY}-api",
+    "API_REPOSITORY_URI": f"{REGISTRY}/{KEY}-api",
+    "NOTIFICATION_TOPIC_ARN": f"arn:aws:sns:eu-west-1:123456789012:{KEY}-notifications",
+    "VPC_ID": "vpc-0a",
+    "PRIVATE_SUBNET_A": "subnet-0a",
+    "PRIVATE_SUBNET_B": "subnet-0b",
+    "JOB_SECURITY_GROUP": "sg-0a",
+    "FILE_SYSTEM_ARN": "arn:aws:elasticfilesystem:eu-west-1:123456789012:file-system/fs-0a",
+    "ACCESS_POINT_ARN": "arn:aws:elasticfilesystem:eu-west-1:123456789012:access-point/fsap-0a",
+    "NETWORK_EGRESS": "none",
     "ENDPOINT_NAME": f"{KEY}-dev",
 }
 
@@ -89,6 +101,40 @@ class Aws:
     def written(self, key: str, body: Any = ANY, **request: Any) -> None:
         """Announce that the object `key` is written."""
         self.answers("s3", "put_object", {}, Bucket=BUCKET, Key=key, Body=body, **request)
+
+    def packages(self, *packages: dict[str, Any], status: str | None = "Approved") -> None:
+        """Announce that the versions of the group are listed, the newest first, and each is read.
+
+        A package is what it has besides the default answer, with its ``number``.
+        """
+        arns = [f"{PACKAGES}/{package['number']}" for package in packages]
+        listed = [
+            {"ModelPackageArn": arn, "ModelPackageStatus": "Completed", "CreationTime": 0}
+            for arn in arns
+        ]
+        request = {
+            "ModelPackageGroupName": KEY,
+            "SortBy": "CreationTime",
+            "SortOrder": "Descending",
+        }
+        self.answers(
+            "sagemaker", "list_model_packages", {"ModelPackageSummaryList": listed},
+            **request, **({"ModelApprovalStatus": status} if status else {}),
+        )  # fmt: skip
+        for arn, package in zip(arns, packages, strict=True):
+            self.package(arn, package)
+
+    def package(self, arn: str, package: dict[str, Any]) -> None:
+        """Announce that the version `arn` is read."""
+        known = {key: value for key, value in package.items() if key != "number"}
+        answer = {
+            "ModelPackageName": "m", "ModelPackageArn": arn, "CreationTime": 0,
+            "ModelPackageStatus": "Completed",
+            "ModelPackageStatusDetails": {"ValidationStatuses": []},
+        }  # fmt: skip
+        self.answers(
+            "sagemaker", "describe_model_package", {**answer, **known}, ModelPackageName=arn
+        )
 
     def check_all_asked(self) -> None:
         for _, stubber in self._stubbed.values():
@@ -176,6 +222,7 @@ def repository(tmp_path: Path) -> Path:
         "container/Dockerfile": "FROM python\nCOPY container/requirements.txt requirements.txt\n"
         "COPY --chown=1:1 mlsystem \\\n  mlsystem\n",
         "container/requirements.txt": "",
+        "api/Dockerfile": "FROM python\nCOPY mlsystem mlsystem\n",
         "mlsystem/model.py": "A = 1\n",
         "infrastructure/stack.py": "",
         "tests/test_model.py": "",

@@ -10,13 +10,12 @@ import pytest
 import yaml
 
 from mlsystem import settings
-from mlsystem.errors import UserError
 from mlsystem.names import Names
-from pipeline import champion, changes, images
+from pipeline import changes, configuration, images
 from pipeline.__main__ import main
 
 SEED_CODE = Path(__file__).parents[2]
-PACKAGE_ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/churn-p-1/3"
+PACKAGES = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/churn-p-1"
 DIGEST = "sha256:" + 64 * "b"
 DATA = {"Key": "data/a.csv", "Size": 1, "ETag": '"1"'}
 
@@ -31,34 +30,13 @@ def image_is_known(aws):
     aws.answers("ecr", "describe_images", {"imageDetails": [{"imageDigest": DIGEST}]})
 
 
-def champion_is(aws, archive_uri=None, package=None):
-    if archive_uri:
-        package = {"Containers": [{"Image": "i", "ModelDataUrl": archive_uri}]}
-    listed = []
-    if package:
-        listed = [
-            {
-                "ModelPackageArn": PACKAGE_ARN,
-                "ModelPackageStatus": "Completed",
-                "CreationTime": 0,
-            }
-        ]
-    aws.answers(
-        "sagemaker", "list_model_packages", {"ModelPackageSummaryList": listed},
-        ModelPackageGroupName="churn-p-1", ModelApprovalStatus="Approved",
-        SortBy="CreationTime", SortOrder="Descending", MaxResults=1,
-    )  # fmt: skip
-    if package:
-        aws.answers(
-            "sagemaker", "describe_model_package",
-            {
-                "ModelPackageName": "m", "ModelPackageArn": PACKAGE_ARN, "CreationTime": 0,
-                "ModelPackageStatus": "Completed",
-                "ModelPackageStatusDetails": {"ValidationStatuses": []},
-                "InferenceSpecification": package,
-            },
-            ModelPackageName=PACKAGE_ARN,
-        )  # fmt: skip
+def champion_is(aws, archive_uri=None):
+    """The group has a version, with that archive, that was approved; or none."""
+    if archive_uri is None:
+        aws.packages()
+    else:
+        containers = [{"Image": "i", "ModelDataUrl": archive_uri}]
+        aws.packages({"number": 3, "InferenceSpecification": {"Containers": containers}})
 
 
 def data_was_there(aws):
@@ -80,8 +58,9 @@ def settings_are_uploaded(aws, variables, repository):
     aws.written(names.inputs_key, ContentType="application/json")
 
 
-def everything_is_new(aws, variables, repository):
-    image_is_known(aws)
+def everything_is_new(aws, variables, repository, n_images=1):
+    for _ in range(n_images):
+        image_is_known(aws)
     champion_is(aws)
     data_was_there(aws)
     executed_before(aws)
@@ -109,8 +88,29 @@ def test_what_later_stages_take_is_written(run, aws, variables, repository, caps
     )
 
 
-def test_configurations_fit_their_templates(run, aws, variables, repository, templates):
-    everything_is_new(aws, variables, repository)
+@pytest.fixture
+def with_production(variables, monkeypatch, repository):
+    """The pipeline has a Prod stage, and the templates were synthesized."""
+    monkeypatch.setenv("PRODUCTION", "yes")
+    (repository / "release").mkdir()
+    (repository / "release/prod.json").write_text("{}")
+    return variables
+
+
+def deployment_is_recorded(aws, variables):
+    names = Names(variables["PROJECT_KEY"], variables["RELEASE"])
+    aws.written(names.prod_template_key, b"{}", ContentType="application/json")
+    aws.written(names.prod_configuration_key, ContentType="application/json")
+
+
+def production_of(repository):
+    path = repository / "release/prod-configuration.json"
+    return json.loads(path.read_text())["Parameters"]
+
+
+def test_configurations_fit_their_templates(run, aws, with_production, repository, templates):
+    everything_is_new(aws, with_production, repository, n_images=2)
+    deployment_is_recorded(aws, with_production)
     assert run() == 0
     for name, template in templates.items():
         made = json.loads((repository / f"release/{name}-configuration.json").read_text())
@@ -120,6 +120,8 @@ def test_configurations_fit_their_templates(run, aws, variables, repository, tem
             rule = template["Parameters"][parameter]
             assert re.search(rule.get("AllowedPattern", ""), value), parameter
             assert len(value) <= rule.get("MaxLength", 100), parameter
+            if rule["Type"] == "Number":
+                assert rule["MinValue"] <= float(value) <= rule["MaxValue"], parameter
         assert made["Tags"] == {
             "sagemaker:project-name": "Churn",
             "sagemaker:project-id": "p-1",
@@ -127,7 +129,74 @@ def test_configurations_fit_their_templates(run, aws, variables, repository, tem
         }
 
 
-def test_the_champion_is_the_newest_approved_version(run, aws, variables, repository):
+def test_production_gets_both_images_and_the_way_to_its_endpoint(
+    run, aws, with_production, repository, monkeypatch
+):
+    everything_is_new(aws, with_production, repository, n_images=2)
+    deployment_is_recorded(aws, with_production)
+    assert run() == 0
+    made = production_of(repository)
+    assert made["ImageUri"] == f"{with_production['CONTAINER_REPOSITORY_URI']}@{DIGEST}"
+    assert made["ApiImageUri"] == f"{with_production['API_REPOSITORY_URI']}@{DIGEST}"
+    assert (made["ReleaseId"], made["Release"]) == (
+        "5b1f3a52-0d5b-4e2c-9d7f-c0ffee000000",
+        "5b1f-c831bf9b",
+    )
+    assert (made["TrafficShift"], made["RuntimeEndpoint"], made["AlarmsStop"]) == (
+        "CodeDeployDefault.LambdaCanary10Percent5Minutes", "yes", "yes",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("strategy", "expected"),
+    [
+        ("canary-10-percent-30-minutes", "CodeDeployDefault.LambdaCanary10Percent30Minutes"),
+        ("linear-10-percent-every-1-minute",
+         "CodeDeployDefault.LambdaLinear10PercentEvery1Minute"),
+        ("linear-10-percent-every-10-minutes",
+         "CodeDeployDefault.LambdaLinear10PercentEvery10Minutes"),
+        ("all-at-once", "CodeDeployDefault.LambdaAllAtOnce"),
+        ("{kind: canary, percent: 10, minutes: 5}",
+         "CodeDeployDefault.LambdaCanary10Percent5Minutes"),
+        ("{kind: canary, percent: 20, minutes: 5}", "own"),
+        ("{kind: canary, percent: 10, minutes: 7}", "own"),
+        ("{kind: linear, percent: 10, minutes: 5}", "own"),
+    ],
+)  # fmt: skip
+def test_a_strategy_that_codedeploy_has_is_called_by_its_name(strategy, expected, environment):
+    text = (
+        "model: {name: churn, problem: binary, target: churn}\n"
+        "evaluate: {metric: roc_auc, threshold: 0.9}\n"
+        f"deploy: {{by: pipeline, production: {{strategy: {strategy}}}}}\n"
+    )
+    names = Names("churn-p-1", "r-1")
+    made = configuration.production(environment, settings.loads(text), names, "i", "a")
+    assert made["Parameters"]["TrafficShift"] == expected
+
+
+def test_numbers_are_written_without_an_exponent(environment):
+    text = (
+        "model: {name: churn, problem: binary, target: churn}\n"
+        "evaluate: {metric: roc_auc, threshold: 0.9}\n"
+        "deploy: {production: {instances: {target_invocations_per_minute: 10000000},"
+        " alarms: {error_percent: 0.001}}}\n"
+    )
+    made = configuration.production(
+        environment, settings.loads(text), Names("churn-p-1", "r-1"), "i", "a"
+    )["Parameters"]
+    assert (made["TargetInvocationsPerMinute"], made["AlarmErrorPercent"]) == ("10000000", "0.001")
+
+
+def test_two_ways_into_production_are_refused(run, with_production, repository, capsys):
+    project = repository / "project.yml"
+    project.write_text(project.read_text().replace("by: pipeline", "by: workflow"))
+    assert failed(run, capsys) == (
+        "project.yml deploy/by: 'workflow'; pipeline, in a project whose pipeline has a Prod "
+        "stage. Set by: pipeline, or update the project with Production: no."
+    )
+
+
+def test_the_champion_is_an_approved_version(run, aws, variables, repository):
     archive = f"s3://{variables['DATA_BUCKET']}/releases/r-0/model/j/output/model.tar.gz"
     image_is_known(aws)
     champion_is(aws, archive)
@@ -137,13 +206,7 @@ def test_the_champion_is_the_newest_approved_version(run, aws, variables, reposi
     assert run() == 0
     execution = json.loads((repository / "release/workflow-input.json").read_text())
     assert execution["evaluate"]["inputs"][-1]["S3Input"]["S3Uri"] == archive
-    assert execution["register"]["champion"] == PACKAGE_ARN
-
-
-def test_an_approved_version_without_an_archive(aws):
-    champion_is(aws, None, package={"Containers": [{"Image": "i"}]})
-    with pytest.raises(UserError, match=f"{PACKAGE_ARN}: approved, without an archive"):
-        champion.find(aws("sagemaker"), "churn-p-1")
+    assert execution["register"]["champion"] == f"{PACKAGES}/3"
 
 
 def test_documentation_alone_trains_nothing_and_writes_nothing_to_the_bucket(

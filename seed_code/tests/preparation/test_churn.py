@@ -8,6 +8,10 @@ import numpy as np
 import pytest
 
 CHURN = Path(__file__).parents[2] / "data" / "churn.csv"
+pytestmark = [
+    pytest.mark.exhaustive,
+    pytest.mark.skipif(not CHURN.exists(), reason="the project has data of its own"),
+]
 # All columns but these become a 0/1 column for each of their values.
 PLAIN = (
     "account_length", "number_vmail_messages", "total_day_minutes", "total_day_calls",

@@ -50,6 +50,7 @@ INFERRED = {
 }  # fmt: skip
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("what", INFERRED)
 def test_columns_are_inferred(prepared, what):
     values, expected = INFERRED[what]
@@ -57,6 +58,7 @@ def test_columns_are_inferred(prepared, what):
     assert {**result.kinds, **result.ignored} == {"x": "number", "c": expected}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("what", ["row numbers", "days", "identifiers", "integers"])
 def test_a_given_type_counts(prepared, what):
     values, _ = INFERRED[what]
@@ -92,6 +94,7 @@ def test_two_values_are_not_taken_for_one(prepared):
     assert prepared({"a.csv": _table(_every("27", "63"))}).report.notes == ()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("value", ['"1,234"', "$5", "12 %", '"0,5"', "1.234.567"])
 def test_numbers_in_another_notation_are_noted(prepared, value):
     result = prepared({"a.csv": _table(_every(value, value.replace("2", "3"), '"7,5"'))})
@@ -183,6 +186,7 @@ def test_bad_columns_are_refused(refused, why):
     assert refused({"a.csv": _table(values)}, **data).startswith(message)
 
 
+@pytest.mark.exhaustive
 def test_more_columns_than_fit_in_one_query(prepared):
     names = [f"f{i}" for i in range(110)]
     text = ",".join([*names, "y"]) + "\n"

@@ -49,6 +49,7 @@ def usual(prepared, lines):
     return result
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("how", _same_rows("x,c,y\n" + "1,a,yes\n" * 99))
 def test_the_same_rows_read_the_same_however_they_are_written(prepared, lines, usual, how):
     result = prepared(_same_rows(lines())[how])
@@ -62,12 +63,14 @@ def test_lines_quoted_as_a_whole_are_noted(prepared, lines):
     assert notes == ("a.csv: removed the quotes around 60 whole lines",)
 
 
+@pytest.mark.exhaustive
 def test_quotes_inside_lines_quoted_as_a_whole_are_kept(prepared, lines):
     text = lines(row=lambda i: f'{i * 0.5},"say ""{i % 4}"", or",{"yes" if i % 3 else "no"}')
     whole = "".join('"' + line.replace('"', '""') + '"\n' for line in text.splitlines())
     assert prepared({"a.csv": whole}).rows == prepared({"a.csv": text}).rows
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("inner", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("first", ["", "\n"], ids=["usual", "blank line first"])
@@ -82,6 +85,7 @@ def test_quoted_values_may_hold_anything(prepared, first, inner, end):
     assert {row["e"] for row in rows} == {f"five{inner}six"}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "name", ["größe", "名前", "x'; DROP TABLE t; --", 'quo"te', "a.b[0]", "row", "c0", "split_key"]
 )
@@ -297,6 +301,7 @@ def test_a_link_to_nowhere(tmp_path):
         find(tmp_path, None)
 
 
+@pytest.mark.exhaustive
 def test_the_place_is_right_far_into_many_files(refused, lines):
     far = "x,c,y\n" + "".join(
         f"{'oops' if i == 170_001 else i / 7},{i % 9},{'yes' if i % 3 else 'no'}\n"

@@ -10,6 +10,7 @@ def _table(target, n_rows=N):
     return "x,c,y\n" + "".join(f"{i * 0.5},{'ab'[i % 2]},{target(i)}\n" for i in range(n_rows))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("labels", "expected"),
     [
@@ -54,6 +55,7 @@ def test_numbers_are_sorted_as_numbers_and_have_one_spelling(prepared):
     assert result.schema.labels == ("2.5", "9", "10")
 
 
+@pytest.mark.exhaustive
 def test_labels_given_as_categories_keep_their_spelling(prepared):
     text = _table(lambda i: ("01", "02")[i % 2])
     assert prepared({"a.csv": text}).schema.labels == ("2", "1")
@@ -74,6 +76,7 @@ def test_a_regression_target_is_a_number(prepared):
     assert sorted(row["y"] for row in result.rows) == [i / 7 for i in range(N) if i % 10]
 
 
+@pytest.mark.exhaustive
 def test_a_thousand_labels(prepared):
     text = _table(lambda i: f"label {i % 1_000}", 20_000)
     result = prepared({"a.csv": text}, "multiclass")

@@ -35,6 +35,7 @@ def test_types_become_numbers_and_categories(prepared):
     assert {row["single"] for row in result.rows} == {round(i * 0.1, 1) for i in range(200)}
 
 
+@pytest.mark.exhaustive
 def test_the_same_rows_are_on_the_same_sides_in_both_formats(prepared):
     values = [(i * 0.37 / 3, ["a", "b", None][i % 3], i % 2) for i in range(200)]
     text = "x,c,y\n" + "".join(f"{x!r},{c or ''},{y}\n" for x, c, y in values)
@@ -55,6 +56,7 @@ def test_columns_are_matched_by_name_and_types_united(prepared):
     assert result.schema.labels == ("0", "1")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ["filename", "file_row_number", "row", "c0", 'qu"ote'])
 def test_columns_may_be_called_anything(prepared, name):
     x, y = [i * 0.5 for i in range(100)], [i % 2 for i in range(100)]

@@ -47,6 +47,7 @@ def test_equal_rows_are_kept_where_that_is_wanted(prepared, lines):
     assert result.report.rows_out == 120
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -62,6 +63,7 @@ def test_rows_that_only_look_equal_when_joined_are_kept(prepared, one, other):
     assert result.report.dropped == ()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("types", [{}, {"y2": "ignore"}])
 def test_rows_that_differ_in_any_column_are_kept(prepared, lines, types):
     text = lines(120, header="x,y2,y", row=lambda i: f"{i // 2},{i % 2},{'no' if i % 3 else 'yes'}")
@@ -182,6 +184,7 @@ def test_a_full_disk_is_named(engine, tmp_path):
         engine.write_parquet(engine.keep(_texts(100_000)), full)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("spill", "message"),
     [("1MB", "no space left on the disk"), ("1GB", "prepare: out of memory; a larger machine")],

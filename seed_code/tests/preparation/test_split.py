@@ -23,6 +23,7 @@ SIDES = ("train", "validation", "test")
 TYPES = {"g": "category", "x": "number"}
 
 
+@pytest.mark.exhaustive
 def test_a_row_stays_on_its_side_whatever_comes_and_goes(prepared):
     rows = _rows(range(300))
     few = prepared({"a.csv": _csv(rows[:200])}, types=TYPES).sides
@@ -31,6 +32,7 @@ def test_a_row_stays_on_its_side_whatever_comes_and_goes(prepared):
     assert {row: many[row] for row in few} == few
 
 
+@pytest.mark.exhaustive
 def test_the_order_of_columns_does_not_matter(prepared):
     rows = _rows(range(200), extra=lambda i: f"v{i % 7}")
     one = prepared({"a.csv": _csv(rows)}).sides
@@ -64,6 +66,7 @@ def test_rows_with_equal_features_are_on_one_side_whatever_their_target(prepared
     assert sum(map(len, xs)) == len(set.union(*xs)) == 40
 
 
+@pytest.mark.exhaustive
 def test_shares_are_about_right_and_the_seed_divides_differently(prepared):
     files = {"a.csv": _csv(_rows(range(6_000)))}
     shares = {"train": 0.5, "validation": 0.2, "test": 0.3}
@@ -146,6 +149,7 @@ def test_a_group_is_on_one_side(prepared):
     assert result.kinds == {"x": "number"}
 
 
+@pytest.mark.exhaustive
 def test_a_group_may_be_a_feature_when_it_is_named(prepared):
     rows = _rows(range(600), extra=lambda i: f"customer {i % 100}")
     plain = prepared({"a.csv": _csv(rows)}, split=_by("group"))
@@ -154,6 +158,7 @@ def test_a_group_may_be_a_feature_when_it_is_named(prepared):
     assert named.report.splits == plain.report.splits
 
 
+@pytest.mark.exhaustive
 def test_a_numeric_group_has_one_spelling(prepared):
     integers = _csv(_rows(range(600), extra=lambda i: f"{i % 100}"))
     decimals = _csv(_rows(range(600), extra=lambda i: f"{i % 100}.0"))
@@ -222,6 +227,7 @@ def test_impossible_splits_are_refused(refused, why):
     assert refused({"a.csv": _csv(rows)}, **data).startswith(message)
 
 
+@pytest.mark.exhaustive
 def test_a_rare_label_must_be_learned_but_may_not_be_measured(prepared, refused):
     rows = [f"v,{i * 0.5},{'abc'[i % 3]}" for i in range(300)]
     result = prepared({"a.csv": _csv(rows)}, problem="multiclass")
@@ -236,6 +242,7 @@ def test_a_rare_label_must_be_learned_but_may_not_be_measured(prepared, refused)
     assert message.startswith("project.yml data/split: no row of rare in train (a ")
 
 
+@pytest.mark.exhaustive
 def test_both_labels_of_a_binary_problem_are_needed_on_every_side(prepared, refused):
     rows = _rows(range(200))
     learned = next(row["x"] for row in prepared({"a.csv": _csv(rows)}).side("train"))

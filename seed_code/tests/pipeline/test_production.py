@@ -1,0 +1,231 @@
+"""What is recorded around a deployment to production, and the way back."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+
+import pytest
+from botocore.response import StreamingBody
+
+from mlsystem.errors import UserError
+from mlsystem.names import Names
+from pipeline import rollback as going_back
+from pipeline.__main__ import main
+from pipeline.registry import Package
+
+KEY, RELEASE = "churn-p-1", "5b1f3a52-0d5b-4e2c-9d7f-c0ffee000000"
+STACK = f"{KEY}-prod"
+ARN = f"arn:aws:sagemaker:eu-west-1:123456789012:model-package/{KEY}"
+
+
+def version(number, release, since=""):
+    known = {"release": release} | ({"in_production_since": since} if since else {})
+    return {"number": number, "CustomerMetadataProperties": known}
+
+
+def stack(aws, status="UPDATE_COMPLETE", *, serving=RELEASE, **more):
+    outputs = {"ServingRelease": serving, "ApiUrl": "https://a.example/prod"}
+    described = {
+        "StackName": STACK, "StackStatus": status, "CreationTime": 0,
+        "Outputs": [{"OutputKey": key, "OutputValue": value} for key, value in outputs.items()],
+        **more,
+    }  # fmt: skip
+    aws.answers("cloudformation", "describe_stacks", {"Stacks": [described]}, StackName=STACK)
+
+
+def no_stack(aws):
+    message = f"Stack with id {STACK} does not exist"
+    aws.refuses("cloudformation", "describe_stacks", "ValidationError", message=message)
+
+
+def updated(aws, arn, **request):
+    aws.answers(
+        "sagemaker",
+        "update_model_package",
+        {"ModelPackageArn": arn},
+        ModelPackageArn=arn,
+        **request,
+    )
+
+
+def last_word(capsys):
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+# --- approve ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def approved(aws, variables):
+    aws.packages(version(7, RELEASE), status=None)
+    updated(
+        aws, f"{ARN}/7", ModelApprovalStatus="Approved",
+        ApprovalDescription=f"Approved in pipeline {KEY}: {RELEASE}",
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures("approved")
+@pytest.mark.parametrize("status", ["CREATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"])
+def test_an_approval_is_recorded_and_production_left_alone(aws, status):
+    stack(aws, status)
+    assert main(["approve"], aws) == 0
+
+
+@pytest.mark.usefixtures("approved")
+def test_the_first_release_has_no_stack(aws):
+    no_stack(aws)
+    assert main(["approve"], aws) == 0
+
+
+@pytest.mark.usefixtures("approved")
+@pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "CREATE_FAILED", "ROLLBACK_FAILED"])
+def test_a_stack_that_never_was_makes_room(aws, status, capsys):
+    stack(aws, status)
+    aws.answers("cloudformation", "delete_stack", {}, StackName=STACK)
+    no_stack(aws)
+    assert main(["approve"], aws) == 0
+    assert f"Deleting {STACK}: {status}" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("approved")
+def test_a_stack_that_cannot_be_deleted(aws, capsys):
+    stack(aws, "ROLLBACK_COMPLETE")
+    aws.answers("cloudformation", "delete_stack", {}, StackName=STACK)
+    stack(aws, "DELETE_FAILED")
+    assert main(["approve"], aws) == 1
+    assert last_word(capsys).startswith(f"stack {STACK}: ")
+
+
+# --- promote ------------------------------------------------------------------------------------
+
+
+def answers(aws, status=200, release=RELEASE, **more):
+    body = {"statusCode": status, "headers": {"X-Release": release}, "body": "{}"}
+    text = json.dumps(body).encode()
+    payload = StreamingBody(BytesIO(text), len(text))
+    aws.answers("lambda", "invoke", {"StatusCode": 200, "Payload": payload, **more})
+
+
+def test_what_answers_is_the_champion(aws, variables, capsys):
+    answers(aws)
+    aws.packages(version(7, RELEASE), status=None)
+    aws.answers("sagemaker", "update_model_package", {"ModelPackageArn": f"{ARN}/7"})
+    stack(aws)
+    assert main(["promote"], aws) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"In production: {ARN}/7", "POST https://a.example/prod/predict",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ({"release": "another"}, f"status 200 of release another; 200 of release {RELEASE}"),
+        ({"status": 503}, f"status 503 of release {RELEASE}; 200 of"),
+        ({"FunctionError": "Unhandled"}, "Unhandled: "),
+    ],
+)
+def test_what_does_not_answer_is_no_champion(aws, variables, capsys, answer, expected):
+    answers(aws, **answer)
+    assert main(["promote"], aws) == 1
+    assert last_word(capsys).startswith(f"function {KEY}-api:live: {expected}")
+
+
+# --- the way back -------------------------------------------------------------------------------
+
+PACKAGES = [
+    Package(f"{ARN}/4", "r-4", "2026-04", ()),
+    Package(f"{ARN}/3", "r-3", "", ()),
+    Package(f"{ARN}/2", "r-2", "2026-02", ()),
+    Package(f"{ARN}/1", "r-1", "2026-01", ()),
+]
+
+
+@pytest.mark.parametrize(
+    ("serving", "to", "expected"),
+    [
+        ("r-4", None, "r-2"),  # r-3 was approved, and never in production
+        ("r-2", None, "r-4"),  # after a return to r-2, the way forward again
+        ("r-4", "r-3", "r-3"),
+        ("r-4", f"{ARN}/1", "r-1"),
+        ("unknown", None, "r-4"),
+    ],
+)
+def test_where_it_leads(serving, to, expected):
+    assert going_back.choose(PACKAGES, serving, to).release == expected
+
+
+@pytest.mark.parametrize("to", ["r-4", "r-9"])
+def test_there_is_no_way_to_what_serves_or_was_never_approved(to):
+    with pytest.raises(UserError, match=f"--to: '{to}'; an approved .*: r-3, r-2, r-1"):
+        going_back.choose(PACKAGES, "r-4", to)
+
+
+def test_there_is_no_way_back_from_the_first():
+    with pytest.raises(UserError, match="r-1, the first release in production"):
+        going_back.choose(PACKAGES[1::2], "r-1", None)
+
+
+NAMES = Names(KEY, "r-1")
+RECORDED = {
+    "Parameters": {
+        "VpcId": "vpc-1", "ReleaseId": "r-1", "TrafficShift": "own", "AlarmsStop": "yes",
+    },
+    "Tags": {"mlsystem-project": KEY},
+}  # fmt: skip
+
+
+@pytest.fixture
+def chosen(aws, variables):
+    stack(aws, serving="r-2", Parameters=[{"ParameterKey": "VpcId", "ParameterValue": "vpc-2"}])
+    aws.packages(version(2, "r-2", "2026-02"), version(1, "r-1", "2026-01"))
+
+
+def deployed(aws):
+    aws.object(NAMES.prod_template_key, '{"Resources": {}}')
+    aws.object(NAMES.prod_configuration_key, json.dumps(RECORDED))
+    aws.answers(
+        "cloudformation", "update_stack", {"StackId": "arn:stack"},
+        StackName=STACK, TemplateBody='{"Resources": {}}', Capabilities=["CAPABILITY_IAM"],
+        Parameters=[
+            {"ParameterKey": "VpcId", "UsePreviousValue": True},
+            {"ParameterKey": "ReleaseId", "ParameterValue": "r-1"},
+            {"ParameterKey": "TrafficShift",
+             "ParameterValue": "CodeDeployDefault.LambdaAllAtOnce"},
+            {"ParameterKey": "AlarmsStop", "ParameterValue": "no"},
+        ],
+        Tags=[{"Key": "mlsystem-project", "Value": KEY}],
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures("chosen")
+def test_the_release_before_is_deployed_as_it_was(aws, capsys):
+    deployed(aws)
+    stack(aws, "UPDATE_COMPLETE")
+    aws.answers("sagemaker", "update_model_package", {"ModelPackageArn": f"{ARN}/1"})
+    assert main(["rollback", "--project", KEY], aws) == 0
+    assert "from release r-2 back to r-1" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("chosen")
+def test_a_return_that_a_guard_refuses_says_why(aws, capsys):
+    deployed(aws)
+    stack(aws, "UPDATE_ROLLBACK_COMPLETE", StackStatusReason="golden: 3 of 20")
+    assert main(["rollback", "--project", KEY], aws) == 1
+    assert last_word(capsys) == (
+        f"stack {STACK}: golden: 3 of 20; an update that succeeds. What answered before still does."
+    )
+
+
+@pytest.mark.usefixtures("chosen")
+def test_a_release_that_left_no_record(aws, capsys):
+    aws.refuses("s3", "get_object", "NoSuchKey")
+    assert main(["rollback", "--project", KEY], aws) == 1
+    assert last_word(capsys).startswith(f"s3://{KEY}-data/{NAMES.prod_template_key}: not there")
+
+
+def test_no_production_to_return(aws, capsys):
+    no_stack(aws)
+    assert main(["rollback", "--project", KEY], aws) == 1
+    assert last_word(capsys).startswith(f"stack {STACK}: nothing in production")
