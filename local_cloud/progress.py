@@ -22,7 +22,7 @@ _MARKS = {
     "SUCCEEDED": "[green]✓[/]", "REJECTED": "[yellow]✗[/]", "FAILED": "[red]✗[/]",
     "SKIPPED": "[dim]-[/]",
 }  # fmt: skip
-_HEARTBEAT_SECONDS = 5.0
+_HEARTBEAT_SECONDS = 10.0
 _LINE_WIDTH = 100
 
 

@@ -54,7 +54,7 @@ def _follow(
     is_over = False
     while not is_over:
         is_over = found.is_over()
-        summary.pipeline = found.look()
+        summary.pipeline = found.look(cloud.logs)
         workflow = found.workflow()
         summary.stages = workflow[1] if workflow else []
         progress.update(summary.rows(), cloud.logs.last_line("/aws/", ""))
@@ -98,5 +98,6 @@ def _failure(summary: Summary) -> str:
     for stage in summary.pipeline.stages if summary.pipeline else ():
         for action in stage.actions:
             if action.error:
-                return f"{stage.name}/{action.name}: {action.error}"
+                log = f"\nIts log: {action.log}" if action.log else ""
+                return f"{stage.name}/{action.name}: {action.error}{log}"
     return "The release was stopped; its pipeline says by whom."

@@ -7,6 +7,7 @@ the APIs, as the console does it, with the roles of Studio's users.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from local_cloud import execution
+from local_cloud.logs import Logs
 from local_cloud.summary import Pipeline, PipelineStage, Stage, StageStatus
 
 __all__ = ["Approval", "Release", "newest"]
@@ -26,6 +28,7 @@ _STATUS: dict[str, Any] = {
     "Abandoned": "FAILED",
     "Skipped": "SKIPPED",
 }
+_LOG = re.compile(r":log-group:(?P<group>[^:]+):log-stream:(?P<stream>[^:]+)")
 _OVER = ("Succeeded", "Failed", "Stopped", "Superseded", "Cancelled")
 
 
@@ -57,8 +60,8 @@ class Release:
     pipeline: str
     id: str
 
-    def look(self) -> Pipeline:
-        """Return stages and actions as far as they came."""
+    def look(self, logs: Logs) -> Pipeline:
+        """Return stages and actions as far as they came, with their files of `logs`."""
         runs = self._runs()
         answer = self.client("codepipeline").get_pipeline(name=self.pipeline)
         state = self.client("codepipeline").get_pipeline_state(name=self.pipeline)
@@ -67,7 +70,11 @@ class Release:
             name=self.pipeline,
             execution_id=self.id,
             stages=[
-                self._stage(stage["name"], runs.get(stage["name"], []), states[stage["name"]])
+                self._stage(
+                    stage["name"],
+                    [(run, _action(run, logs)) for run in runs.get(stage["name"], [])],
+                    states[stage["name"]],
+                )
                 for stage in answer["pipeline"]["stages"]
             ],
         )
@@ -136,16 +143,20 @@ class Release:
                 runs.setdefault(run["stageName"], []).insert(0, run)
         return runs
 
-    def _stage(self, name: str, runs: list[dict[str, Any]], state: dict[str, Any]) -> PipelineStage:
-        actions = [_action(run) for run in runs]
+    def _stage(
+        self, name: str, runs: list[tuple[dict[str, Any], Stage]], state: dict[str, Any]
+    ) -> PipelineStage:
         latest = state.get("latestExecution", {})
         status: StageStatus = "WAITING"
         if latest.get("pipelineExecutionId") == self.id:
             status = _STATUS.get(latest["status"], "FAILED")
         elif runs:  # another release is in the stage already
             status = "SUCCEEDED"
-        seconds = (runs[-1]["lastUpdateTime"] - runs[0]["startTime"]).total_seconds() if runs else 0
-        return PipelineStage(name, status, seconds, actions)
+        seconds = 0.0
+        if runs:
+            (first, _), (last, _) = runs[0], runs[-1]
+            seconds = (last["lastUpdateTime"] - first["startTime"]).total_seconds()
+        return PipelineStage(name, status, seconds, [action for _, action in runs])
 
 
 def newest(client: Callable[[str], Any], pipeline: str) -> Release:
@@ -158,12 +169,14 @@ def newest(client: Callable[[str], Any], pipeline: str) -> Release:
         time.sleep(_POLL_SECONDS)
 
 
-def _action(run: dict[str, Any]) -> Stage:
+def _action(run: dict[str, Any], logs: Logs) -> Stage:
     ended = datetime.now(UTC) if run["status"] == "InProgress" else run["lastUpdateTime"]
-    error = run["output"]["executionResult"].get("errorDetails") or {}
+    result = run["output"]["executionResult"]
+    log = _LOG.search(result.get("logStreamARN") or "")
     return Stage(
         run["actionName"],
         _STATUS.get(run["status"], "FAILED"),
         (ended - run["startTime"]).total_seconds(),
-        error.get("message"),
+        (result.get("errorDetails") or {}).get("message"),
+        str(logs.path(log["group"], log["stream"])) if log else None,
     )

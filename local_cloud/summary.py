@@ -30,6 +30,8 @@ class Stage:
     status: StageStatus
     seconds: float
     error: str | None = None
+    log: str | None = None
+    """File with what it printed."""
 
 
 @dataclass

@@ -461,9 +461,9 @@ class Api(_Section):
 class Deploy(_Section):
     """What happens to a model that passed the gate."""
 
-    by: Literal["workflow", "pipeline"] = "workflow"
-    """`workflow`: the training workflow creates or updates the endpoint. `pipeline`: it ends with
-    the registered package, for the pipeline's stages to deploy."""
+    by: Literal["workflow", "pipeline"] = "pipeline"
+    """`pipeline`: the training workflow ends with the registered package, for the pipeline's stages
+    to deploy. `workflow`: it creates or updates the endpoint itself, without a pipeline."""
     examples: tuple[str, ...] = ()
     """Rows to ask the new endpoint about, as CSV: the features in the file's order."""
     dev: Dev = Dev()

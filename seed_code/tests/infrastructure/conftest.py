@@ -140,6 +140,7 @@ def make_input() -> Callable[..., dict[str, Any]]:
         document = {
             "model": {"name": "churn", "problem": "binary", "target": "churn"},
             "evaluate": {"metric": "roc_auc", "threshold": 0.9},
+            "deploy": {"by": "workflow"},
             **sections,
         }
         return workflow_input(

@@ -182,7 +182,7 @@ class Docker:
             "import json, os, sys\n"
             "given = sys.stdin.read()\n"
             f"open({str(self._log)!r}, 'a').write(json.dumps([sys.argv[1:], given]) + '\\n')\n"
-            "print('step 1 of', sys.argv[1])\n"
+            "print('step 1 of', sys.argv[1], flush=True)\n"
             f"fails = os.path.exists({str(folder)!r} + '/fail-' + sys.argv[1])\n"
             "if fails: print('ERROR: exit code: 2', file=sys.stderr)\n"
             "sys.exit(2 if fails else 0)\n"

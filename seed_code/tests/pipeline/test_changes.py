@@ -59,7 +59,7 @@ def test_settings_are_what_they_mean():
     def digest_of(text):
         return changes.settings_digest(settings.loads(text))
 
-    with_a_default = f"# a comment\n{SETTINGS}deploy: {{by: workflow}}\n"
+    with_a_default = f"# a comment\n{SETTINGS}deploy: {{by: pipeline}}\n"
     assert digest_of(SETTINGS) == digest_of(with_a_default)
     assert digest_of(SETTINGS) != digest_of(SETTINGS.replace("0.9", "0.91"))
 
