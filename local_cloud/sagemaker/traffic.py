@@ -27,8 +27,9 @@ __all__ = ["FORMAT", "Traffic"]
 FORMAT = "$variant|$status|$upstream_response_time|$request_time"
 _NAMESPACE = "AWS/SageMaker"
 _STOP = b"|stop||\n"
-_CHUNK_BYTES = 1 << 16
 _PIPE_BYTES = 1 << 20
+#: So long lines gather before they are read: waking up for each piece would cost the requests.
+_GATHER_SECONDS = 0.05
 _MICROSECONDS = 1e6
 #: nginx's word for a client that did not wait for the answer.
 _CLIENT_LEFT = 499
@@ -90,12 +91,13 @@ class Traffic:
     def _read(self) -> None:
         rest = b""
         while True:
-            *lines, rest = (rest + os.read(self._pipe, _CHUNK_BYTES)).split(b"\n")
+            *lines, rest = (rest + os.read(self._pipe, _PIPE_BYTES)).split(b"\n")
             found = Counter(lines)
             stopped = found.pop(_STOP.rstrip(), 0)
             self._record(found)
             if stopped:
                 return
+            time.sleep(_GATHER_SECONDS)
 
     def _record(self, lines: Mapping[bytes, int]) -> None:
         instances = self._counts()
