@@ -54,7 +54,7 @@ _REFUSALS: Final = {
     "400": "The request is not what the model reads: where, and what is required.",
     "403": "The request is not signed, or has no key, or its sender may not ask.",
     "406": "`Accept` excludes all that the API can answer.",
-    "413": "Too many rows, or too large an answer: send fewer rows at a time.",
+    "413": "Too many rows, or too large a body or answer: send fewer rows at a time.",
     "415": "`Content-Type` or `Content-Encoding` is none that the API reads.",
     "422": "The numbers are beyond the model's reach.",
     "429": "Too many requests: try again later.",
