@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-NAMES = ("serving", "training", "prepare")
+NAMES = ("serving", "api", "training", "prepare")
 
 
 def main() -> int:

@@ -14,7 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from local_cloud import catalog_actions, function_actions, network_actions, release_actions
+from local_cloud import (
+    api_actions,
+    catalog_actions,
+    function_actions,
+    network_actions,
+    release_actions,
+)
 from local_cloud.errors import UnsupportedError
 from local_cloud.requests import Call
 
@@ -51,6 +57,8 @@ class _Place:
         if service in {"iam", "s3"}:
             account = self.account_id if service == "iam" else ""
             return f"arn:aws:{service}::{account}:{resource}"
+        if service == "apigateway":
+            return f"arn:aws:{service}:{self.region}::{resource}"
         if resource.startswith("dashboard/"):
             return f"arn:aws:{service}::{self.account_id}:{resource}"
         name = "catalog" if service == "servicecatalog" else service
@@ -66,7 +74,14 @@ CONDITION_KEYS: dict[str, frozenset[str]] = {
     "cloudwatch": frozenset({"cloudwatch:namespace"}),
     "ec2": frozenset({"aws:resourcetag/*", "ec2:createaction"}),
     "elasticfilesystem": frozenset({"aws:resourcetag/*", "elasticfilesystem:createaction"}),
-    "iam": frozenset({"iam:passedtoservice", "iam:permissionsboundary", "iam:policyarn"}),
+    "iam": frozenset(
+        {
+            "iam:awsservicename",
+            "iam:passedtoservice",
+            "iam:permissionsboundary",
+            "iam:policyarn",
+        }
+    ),
     "kms": frozenset(
         {"aws:resourcetag/*", "kms:viaservice", "kms:calleraccount", "kms:encryptioncontext:*"}
     ),
@@ -877,6 +892,7 @@ _CODEPIPELINE = _same(
 )
 
 _TABLES: dict[str, tuple[str, Rules]] = {
+    "apigateway": ("apigateway", api_actions.API_GATEWAY),
     "application-autoscaling": ("application-autoscaling", release_actions.AUTOSCALING),
     "codedeploy": ("codedeploy", release_actions.CODEDEPLOY),
     "cloudformation": ("cloudformation", _CLOUDFORMATION),

@@ -33,7 +33,7 @@ from local_cloud.server import HOST, Server
 
 __all__ = ["Credentials", "LocalCloud"]
 
-#: Modules with an ``install(cloud)``, in the order in which they are installed.
+#: Modules with an ``install(cloud)``, in the order of installation; stopped from the end.
 SERVICES = (
     "local_cloud.ec2",
     "local_cloud.efs",
@@ -44,7 +44,6 @@ SERVICES = (
     "local_cloud.images",
     "local_cloud.sagemaker",
     "local_cloud.stepfunctions",
-    "local_cloud.codepipeline",
     "local_cloud.codebuild",
     "local_cloud.events",
     "local_cloud.lambda_functions",
@@ -53,6 +52,7 @@ SERVICES = (
     "local_cloud.codedeploy",
     "local_cloud.autoscaling",
     "local_cloud.codecommit",
+    "local_cloud.codepipeline",  # stops before what it would start meanwhile
     "local_cloud.servicecatalog",
 )
 

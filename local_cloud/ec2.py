@@ -1,4 +1,4 @@
-"""EC2: the availability zones of the one region; networks are moto's records.
+"""EC2: the availability zones of the one region, and what goes with a network.
 
 A VPC with its subnets, gateways and security groups can be made, described and deleted, so that
 templates work. Nothing is routed: the processes of this machine see each other anyway.
@@ -6,9 +6,12 @@ templates work. Nothing is routed: the processes of this machine see each other 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
+from moto.ec2.exceptions import DependencyViolationError
 from moto.ec2.models.availability_zones_and_regions import RegionsAndZonesBackend, Zone
+from moto.ec2.models.vpcs import VPCBackend
 
 from local_cloud.parity import Parity
 
@@ -31,10 +34,35 @@ _LETTERS = "abc"
 
 
 def install(cloud: LocalCloud) -> None:
-    """Give the region its zones until `cloud` stops."""
+    """Give the region its zones, and networks their end, until `cloud` stops."""
     region = cloud.region
     zones = [
         Zone(name=f"{region}{letter}", region_name=region, zone_id=f"local1-az{number}")
         for number, letter in enumerate(_LETTERS, start=1)
     ]
     cloud.replace(RegionsAndZonesBackend, "zones", {**RegionsAndZonesBackend.zones, region: zones})
+
+    def delete_vpc(self: VPCBackend, vpc_id: str) -> Any:
+        if left := sorted(_needing(self, vpc_id)):
+            raise DependencyViolationError(
+                f"The vpc '{vpc_id}' has dependencies and cannot be deleted: {', '.join(left)}"
+            )
+        vpc = original(self, vpc_id)
+        for access_list in self.describe_network_acls(filters={"vpc-id": [vpc_id]}):
+            del self.network_acls[access_list.id]  # it came with the VPC
+        return vpc
+
+    original = cloud.replace(VPCBackend, "delete_vpc", delete_vpc)
+
+
+def _needing(backend: Any, vpc_id: str) -> Iterator[str]:
+    """What must be deleted before a VPC, as far as moto does not look for it."""
+    for group in backend.describe_security_groups(filters={"vpc-id": [vpc_id]}):
+        if group.name != "default":
+            yield group.id
+    for gateway in backend.internet_gateways.values():
+        if gateway.vpc and gateway.vpc.id == vpc_id:
+            yield gateway.id
+    for access_list in backend.describe_network_acls(filters={"vpc-id": [vpc_id]}):
+        if not access_list.default:
+            yield access_list.id

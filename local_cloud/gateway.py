@@ -11,7 +11,7 @@ import errno
 import json
 import traceback
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
@@ -36,6 +36,8 @@ from local_cloud.services import REFUSED, SERVICES
 __all__ = ["Gateway"]
 
 WSGIApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
+#: Whether an application answers a request: its WSGI environment, and who says to have signed it.
+Claims = Callable[[Mapping[str, Any], Signature | None], bool]
 
 
 class _AnswerError(Exception):
@@ -91,10 +93,15 @@ class Gateway:
         self._account = account
         self._log = log
         self._doors: dict[str, WSGIApplication] = {}
+        self._others: list[tuple[Claims, WSGIApplication]] = []
 
     def open(self, prefix: str, application: WSGIApplication) -> None:
         """Let `application` answer what is asked below a path; it must ask who is there itself."""
         self._doors[prefix] = application
+
+    def hand_over(self, claims: Claims, application: WSGIApplication) -> None:
+        """Let `application` answer what it claims, signed or not; it must ask who is there."""
+        self._others.append((claims, application))
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """The answer to one request; never an exception."""
@@ -103,7 +110,7 @@ class Gateway:
         signature = read_signature(request)
         try:
             environ["wsgi.input"] = BytesIO(body)
-            if signature is None and (door := self._door(environ["PATH_INFO"])):
+            if door := self._door(environ, signature):
                 return door(environ, start_response)
             self._admit(request, signature)
             return self._application(environ, start_response)
@@ -113,9 +120,14 @@ class Gateway:
             self._note(error)
             return _answer(request, signature, _internal(error), start_response)
 
-    def _door(self, path: str) -> WSGIApplication | None:
-        found = (door for prefix, door in self._doors.items() if path.startswith(prefix))
-        return next(found, None)
+    def _door(
+        self, environ: Mapping[str, Any], signature: Signature | None
+    ) -> WSGIApplication | None:
+        path = environ["PATH_INFO"]
+        open_doors = self._doors.items() if signature is None else ()
+        found = [door for prefix, door in open_doors if path.startswith(prefix)]
+        found += [door for claims, door in self._others if claims(environ, signature)]
+        return found[0] if found else None
 
     def _admit(self, request: Request, signature: Signature | None) -> None:
         if signature is None:

@@ -14,6 +14,7 @@ __all__ = ["PARITY", "REFUSED", "SERVICES"]
 
 #: Signing name of a request -> names of the services, as boto3 calls them, that share it.
 SERVICES: dict[str, tuple[str, ...]] = {
+    "apigateway": ("apigateway",),
     "application-autoscaling": ("application-autoscaling",),
     "codedeploy": ("codedeploy",),
     "cloudformation": ("cloudformation",),

@@ -11,6 +11,7 @@ https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -18,6 +19,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from moto.logs.exceptions import ResourceNotFoundException
 from moto.logs.models import logs_backends
 from moto.stepfunctions.exceptions import AWSError
 from moto.stepfunctions.parser import api
@@ -393,9 +395,10 @@ class _ExecutionLog:
         milliseconds = time.time_ns() // 1_000_000
         event = {**history_log, "event_timestamp": str(milliseconds), "redrive_count": "0"}
         message = json.dumps(event, default=str)
-        self._backend.put_log_events(
-            **self._names, log_events=[{"timestamp": milliseconds, "message": message}]
-        )
+        with contextlib.suppress(ResourceNotFoundException):  # the group was deleted meanwhile
+            self._backend.put_log_events(
+                **self._names, log_events=[{"timestamp": milliseconds, "message": message}]
+            )
 
 
 def _write_logs(cloud: LocalCloud) -> None:

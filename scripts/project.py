@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -20,15 +21,17 @@ __all__ = ["Found", "Project", "belongs", "is_gone", "look", "projects"]
 _KEY = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*-(?P<id>p-[a-z0-9]+)")
 _ID = re.compile(r"p-[a-z0-9]+")
 _ROLE_PATH = "/mlsystem/"
-CHILDREN = ("dev", "workflow")
+#: Of the account: a build ends after eight hours, so one that runs is not far behind.
+_NEWEST_BUILDS = 1000
+_BATCH = 100  # the most that BatchGetBuilds takes
 LOG_PREFIXES = (
     "/aws/codebuild/", "/aws/sagemaker/Endpoints/", "/aws/vendedlogs/states/", "/aws/vpc/",
 )  # fmt: skip
 _GONE = frozenset(
     {
-        "FileSystemNotFound", "NoSuchEntity", "NotFoundException", "PipelineNotFoundException",
-        "RepositoryDoesNotExistException", "RepositoryNotFoundException", "ResourceNotFound",
-        "ResourceNotFoundException",
+        "ExecutionDoesNotExist", "FileSystemNotFound", "NoSuchEntity", "NotFoundException",
+        "PipelineNotFoundException", "RepositoryDoesNotExistException",
+        "RepositoryNotFoundException", "ResourceNotFound", "ResourceNotFoundException",
     }
 )  # fmt: skip
 
@@ -57,12 +60,15 @@ class Found:
     stack: Stack | None = None
     children: tuple[Stack, ...] = ()
     releases: tuple[str, ...] = ()
+    builds: tuple[str, ...] = ()
+    executions: tuple[str, ...] = ()
     endpoints: tuple[str, ...] = ()
     endpoint_configs: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     model_packages: tuple[str, ...] = ()
     model_package_groups: tuple[str, ...] = ()
     image_repositories: tuple[str, ...] = ()
+    report_groups: tuple[str, ...] = ()
     log_groups: tuple[str, ...] = ()
     artifact_bucket: str | None = None
     data_bucket: str | None = None
@@ -186,12 +192,10 @@ def _things(account: Account, found: Found, known: list[str]) -> Found:
         project=found.project,
         key=key,
         stack=found.stack,
-        children=tuple(
-            stack
-            for name in CHILDREN
-            if (stack := stacks.find(account, f"{key}-{name}")) is not None
-        ),
+        children=_children(account, key),
         releases=_releases(account, key),
+        builds=tuple(_builds(account, key, known)),
+        executions=tuple(_executions(account, key, known)),
         endpoints=named("sagemaker", "list_endpoints", "Endpoints", "EndpointName"),
         endpoint_configs=named(
             "sagemaker", "list_endpoint_configs", "EndpointConfigs", "EndpointConfigName"
@@ -209,6 +213,11 @@ def _things(account: Account, found: Found, known: list[str]) -> Found:
         ),
         model_package_groups=groups,
         image_repositories=named("ecr", "describe_repositories", "repositories", "repositoryName"),
+        report_groups=tuple(
+            arn
+            for arn in account.pages("codebuild", "list_report_groups", "reportGroups")
+            if belongs(arn.rpartition("/")[2], key, known)
+        ),
         log_groups=tuple(
             f"{prefix}{name}"
             for prefix in LOG_PREFIXES
@@ -227,6 +236,16 @@ def _things(account: Account, found: Found, known: list[str]) -> Found:
     )
 
 
+def _children(account: Account, key: str) -> tuple[Stack, ...]:
+    """The stacks that releases make: with a role of the project, whatever it may be called."""
+    made = (
+        stack
+        for stack in stacks.all_stacks(account)
+        if stack.name.startswith(f"{key}-") and f":role{_ROLE_PATH}{key}/" in (stack.role_arn or "")
+    )
+    return tuple(sorted(made, key=lambda stack: stack.name))
+
+
 def _releases(account: Account, key: str) -> tuple[str, ...]:
     try:
         executions = account.pages(
@@ -234,12 +253,34 @@ def _releases(account: Account, key: str) -> tuple[str, ...]:
             pipelineName=key,
         )  # fmt: skip
         return tuple(
-            item["pipelineExecutionId"] for item in executions if item["status"] == "InProgress"
+            item["pipelineExecutionId"]
+            for item in executions
+            if item["status"] in ("InProgress", "Stopping")
         )
     except ClientError as error:
         if is_gone(error):
             return ()
         raise
+
+
+def _builds(account: Account, key: str, known: list[str]) -> Iterator[str]:
+    """The builds that run: one goes on when its release is stopped, and its project deleted."""
+    newest = islice(account.pages("codebuild", "list_builds", "ids"), _NEWEST_BUILDS)
+    ours = [name for name in newest if belongs(name.partition(":")[0], key, known)]
+    for start in range(0, len(ours), _BATCH):
+        answer = account.client("codebuild").batch_get_builds(ids=ours[start : start + _BATCH])
+        yield from (build["id"] for build in answer["builds"] if not build["buildComplete"])
+
+
+def _executions(account: Account, key: str, known: list[str]) -> Iterator[str]:
+    """The executions that run; the jobs that they wait for go on when their machine is deleted."""
+    for machine in account.pages("stepfunctions", "list_state_machines", "stateMachines"):
+        if belongs(machine["name"], key, known):
+            running = account.pages(
+                "stepfunctions", "list_executions", "executions",
+                stateMachineArn=machine["stateMachineArn"], statusFilter="RUNNING",
+            )  # fmt: skip
+            yield from (item["executionArn"] for item in running)
 
 
 def _log_groups(account: Account, prefix: str, key: str) -> Iterator[str]:

@@ -126,6 +126,7 @@ def plan(found: Found, *, delete_data: bool = False, delete_code: bool = False) 
     return Plan(
         steps=(
             *(StopRelease(str(found.key), release) for release in found.releases),
+            *_stops(found),
             *(DeleteStack(stack.name) for stack in found.children),
             *_project(found),
             *_leftovers(found),
@@ -143,6 +144,19 @@ def _project(found: Found) -> list[Step]:
     # A product that has gone cannot delete its stack; without a stack nothing can fail.
     failed_before = found.project is not None and found.project.status == "DeleteFailed"
     return [*stack, *project] if failed_before else [*project, *stack]
+
+
+def _stops(found: Found) -> Iterator[Step]:
+    """What a release has started goes on without it, and costs money."""
+    for name in found.builds:
+        yield Call(f"stop the build {name}", "codebuild", "stop_build", (("id", name),))
+    for arn in found.executions:
+        yield Call(
+            f"stop the workflow {arn.rpartition(':')[2]}, and the job that it waits for",
+            "stepfunctions",
+            "stop_execution",
+            (("executionArn", arn), ("cause", "The project is being removed")),
+        )
 
 
 def _leftovers(found: Found) -> Iterator[Step]:
@@ -166,6 +180,11 @@ def _leftovers(found: Found) -> Iterator[Step]:
         yield Call(
             f"delete the image repository {name}", "ecr", "delete_repository",
             (("repositoryName", name), ("force", True)),
+        )  # fmt: skip
+    for arn in found.report_groups:
+        yield Call(
+            f"delete the reports {arn.rpartition('/')[2]}", "codebuild", "delete_report_group",
+            (("arn", arn), ("deleteReports", True)),
         )  # fmt: skip
     if found.artifact_bucket:
         yield DeleteBucket(found.artifact_bucket)
@@ -215,6 +234,7 @@ def _kept(found: Found, *, delete_data: bool, delete_code: bool) -> Iterator[str
         yield "backups of the file system, in AWS Backup"
     if found.key:
         yield "logs of its jobs, in the log groups /aws/sagemaker/* that all projects share"
+        yield "who used its buckets, in the organization's bucket of access logs"
 
 
 # ------------------------------------------------------------------------------ refusals

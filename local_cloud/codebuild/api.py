@@ -65,11 +65,11 @@ class Builds:
         }
 
     def stop(self) -> None:
-        """End every build."""
-        running = [build for build in self._builds.values() if build.ended is None]
-        for build in running:
-            build.stop()
-        for build in running:
+        """End every build, and wait until each has told that it ended."""
+        for build in self._builds.values():
+            if build.ended is None:
+                build.stop()
+        for build in self._builds.values():
             build.join()
 
     # ---------------------------------------------------------------- projects

@@ -5,7 +5,7 @@ module               holds
 ==================== ============================================================================
 ``configuration``    what a function is made of, and what is refused
 ``function``         functions, versions, aliases
-``functions``        the functions of the account, and how events reach them
+``registry``         the functions of the account, and how events reach them
 ``pool``             the execution environments of one version
 ``environment``      an execution environment: a process
 ``runtime_api``      how the process gets events and gives answers
@@ -27,7 +27,7 @@ from moto.awslambda import urls
 from local_cloud.errors import LocalCloudError
 from local_cloud.lambda_functions.api import LambdaApi
 from local_cloud.lambda_functions.asynchronous import Events
-from local_cloud.lambda_functions.functions import Functions
+from local_cloud.lambda_functions.registry import Functions
 from local_cloud.parity import Parity
 from local_cloud.rest_json_api import RestJsonApi
 

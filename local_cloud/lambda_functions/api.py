@@ -17,8 +17,8 @@ from local_cloud.json_api import ApiError, Operation, Parameters, refuse_others
 from local_cloud.lambda_functions import configuration
 from local_cloud.lambda_functions.asynchronous import Events
 from local_cloud.lambda_functions.function import LATEST, Alias, Function, Version
-from local_cloud.lambda_functions.functions import Functions, Reference
 from local_cloud.lambda_functions.invocation import MOST_EVENT_BYTES, MOST_REQUEST_BYTES
+from local_cloud.lambda_functions.registry import Functions, Reference
 
 __all__ = ["LambdaApi"]
 

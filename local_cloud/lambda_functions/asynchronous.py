@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from local_cloud.json_api import ApiError
-from local_cloud.lambda_functions.functions import Functions, Reference
+from local_cloud.lambda_functions.registry import Functions, Reference
 
 __all__ = ["Events"]
 

@@ -64,20 +64,23 @@ PARITY = [
         "exact",
         "Instances of the model's image behind one address; create, update without a lost request, "
         "weights and counts, delete; a failed update leaves the old configuration in service; dead "
-        "instances are replaced; InvokeEndpoint with its errors and its limit of 6 MB",
+        "instances are replaced; InvokeEndpoint with its errors and its limit of 6 MB; metrics by "
+        "variant; data capture by share, side and encoding, with the model's role, to S3; scaling",
     ),
     Parity(
         "SageMaker endpoints",
         "partial",
         "All at once after the new instances answer `/ping`; a container that ends before is not "
         "started again; an instance that lives but does not answer is not replaced; "
-        "also reachable without the API, at its own loopback address",
+        "also reachable without the API, at its own loopback address, where nothing is captured; "
+        "latencies are told by the millisecond; what was captured is stored each minute, which "
+        "shrinks by the factor of all waits, only of requests that the model answered with 2XX",
     ),
     Parity(
         "SageMaker endpoints",
         "refused",
-        "Data capture, serverless, asynchronous, shadow variants, inference components, "
-        "multi-model and multi-container endpoints, autoscaling, deployment guardrails, "
+        "Serverless, asynchronous, shadow variants, inference components, "
+        "multi-model and multi-container endpoints, deployment guardrails, "
         "InvokeEndpoint for a chosen variant, response streams",
     ),
     Parity(

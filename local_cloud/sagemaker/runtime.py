@@ -12,6 +12,7 @@ from moto.core.responses import ActionResult
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
 from local_cloud.errors import UnsupportedError
+from local_cloud.sagemaker.capture import Exchange
 from local_cloud.sagemaker.endpoints import Endpoints
 from local_cloud.server import HOST
 
@@ -86,7 +87,27 @@ class RuntimeApi(SageMakerRuntimeResponse):  # type: ignore[misc]
             return self._model_error(name, answer.status, content)
         returned = {_: value for _ in _RETURNED if (value := answer.getheader(_))}
         content_type = answer.getheader("Content-Type", "application/octet-stream")
+        self._capture(name, answer, content)
         return 200, {"Content-Type": content_type, **returned}, content
+
+    def _capture(self, name: str, answer: http.client.HTTPResponse, content: bytes) -> None:
+        capture = self.endpoints.capture(name)
+        variant = answer.getheader(_RETURNED[0], "")
+        if capture is None or not variant:
+            return
+        content_types = (
+            self.headers.get("Content-Type", ""),
+            answer.getheader("Content-Type", ""),
+        )
+        capture.take(
+            Exchange(
+                variant,
+                content_types,
+                (self.raw_body, content),
+                self.headers.get("X-Amzn-SageMaker-Inference-Id", ""),
+                self.headers.get("X-Amzn-SageMaker-Custom-Attributes", ""),
+            )
+        )
 
     def invoke_endpoint_async(self) -> ActionResult:
         """Refuse: asynchronous endpoints are not here."""

@@ -46,7 +46,8 @@ class Request:
     @classmethod
     def of(cls, event: Mapping[str, Any]) -> Request:
         """Return the request in `event`; raises RequestError when its body cannot be decoded."""
-        body = (event.get("body") or "").encode()
+        # What is no text becomes what is no UTF-8, which the decoder refuses.
+        body = (event.get("body") or "").encode(errors="surrogatepass")
         return cls(
             method=event.get("httpMethod") or "",
             path=event.get("resource") or "",

@@ -15,6 +15,7 @@ https://spec.openapis.org/oas/v3.0.3. Amazon API Gateway reads 3.0, not 3.1; so 
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 from api.environment import Auth
@@ -26,7 +27,17 @@ _JSON: Final = "application/json"
 _CSV: Final = "text/csv"
 _LINES: Final = "application/jsonlines"
 _PROBLEM: Final = "application/problem+json"
-_LARGEST: Final = 3.4028234663852886e38  # float32
+# What the model reads as float32: the last number that is not rounded to infinity.
+_LARGEST: Final = math.nextafter(2.0**128 - 2.0**103, 0.0)
+
+_NUMBER: Final[dict[str, Any]] = {
+    "type": "number", "nullable": True, "minimum": -_LARGEST, "maximum": _LARGEST,
+}  # fmt: skip
+_CATEGORY: Final[list[dict[str, Any]]] = [
+    {"type": "string", "nullable": True},
+    {"type": "number"},
+    {"type": "boolean"},
+]
 
 _SECURITY: Final[dict[Auth, dict[str, Any]]] = {
     "iam": {
@@ -43,7 +54,7 @@ _REFUSALS: Final = {
     "400": "The request is not what the model reads: where, and what is required.",
     "403": "The request is not signed, or has no key, or its sender may not ask.",
     "406": "`Accept` excludes all that the API can answer.",
-    "413": "Too many rows, or too large an answer: send fewer rows at a time.",
+    "413": "Too many rows, or too large a body or answer: send fewer rows at a time.",
     "415": "`Content-Type` or `Content-Encoding` is none that the API reads.",
     "422": "The numbers are beyond the model's reach.",
     "429": "Too many requests: try again later.",
@@ -191,7 +202,7 @@ def _request(contract: ModelContract, max_instances: int) -> dict[str, Any]:
     by_position = {
         "type": "array",
         "description": f"Values in this order: {', '.join(_names(contract))}.",
-        "items": {},
+        "items": _any_value(contract),
         "minItems": n_features,
         "maxItems": n_features,
     }
@@ -210,21 +221,17 @@ def _instance(contract: ModelContract) -> dict[str, Any]:
 
 def _feature(feature: ModelFeature) -> dict[str, Any]:
     if feature.kind == "number":
-        return {
-            "type": "number", "nullable": True, "minimum": -_LARGEST, "maximum": _LARGEST,
-        }  # fmt: skip
-    known: list[dict[str, Any]] = []
-    if feature.categories:
-        known = [{"type": "string", "enum": list(feature.categories)}]
+        return _NUMBER
+    known = [{"type": "string", "enum": list(feature.categories)}] if feature.categories else []
     return {
         "description": "One of the values that the model knows; it makes what it can of others.",
-        "anyOf": [
-            *known,
-            {"type": "string", "nullable": True},
-            {"type": "number"},
-            {"type": "boolean"},
-        ],
+        "anyOf": [*known, *_CATEGORY],
     }
+
+
+def _any_value(contract: ModelContract) -> dict[str, Any]:
+    """Return the schema of a value at whichever position; OpenAPI 3.0 cannot tell them apart."""
+    return {"anyOf": _CATEGORY} if contract.categories else _NUMBER
 
 
 def _prediction(contract: ModelContract) -> dict[str, Any]:

@@ -17,10 +17,10 @@ from api.gateway import Request
 from mlsystem import answers, requests
 from mlsystem.artifacts import ModelContract
 from mlsystem.errors import RequestError
-from mlsystem.media_types import answer_type, body_type
+from mlsystem.media_types import Body, answer_type, body_type
 from mlsystem.requests import Decoder, Rows
 
-__all__ = ["MEDIA_TYPES", "Question", "Questions"]
+__all__ = ["MEDIA_TYPES", "MOST_BODY_BYTES", "Question", "Questions"]
 
 # A gateway hands on text; npy is none.
 MEDIA_TYPES: Final[tuple[requests.MediaType, ...]] = (
@@ -29,7 +29,18 @@ MEDIA_TYPES: Final[tuple[requests.MediaType, ...]] = (
     "application/jsonlines",
 )
 
+MOST_BODY_BYTES: Final = 2 * 1024**2
+"""What the smallest function can take apart, whatever is in it. A function that runs out of memory
+or time counts against its release, whoever is to blame."""
+
 _JSON: Final = "application/json"
+# Rows begin or end so. Text may hold such bytes too, hence the generous number.
+_ROW_MARKS: Final[dict[requests.MediaType, tuple[bytes, ...]]] = {
+    "application/json": (b"[", b"{"),
+    "application/jsonlines": (b"\n",),
+    "text/csv": (b"\n",),
+}
+_MARKS_PER_ROW: Final = 10
 _TOO_LARGE: Final = 413
 _UNSUPPORTED: Final = 415
 
@@ -40,8 +51,10 @@ class Question:
 
     Parameters
     ----------
-    body, content_type
-        As the client sent them.
+    body
+        As the client sent it.
+    content_type
+        Of the body, without what a client may write into it and SageMaker might refuse.
     rows
         What they say.
     accept
@@ -80,22 +93,35 @@ class Questions:
     def read(self, request: Request) -> Question:
         """Return what `request` asks; raises RequestError with what is wrong with it."""
         _check_encoding(request.headers.get("content-encoding", "identity"))
-        content_type = request.headers.get("content-type", "")
-        body = body_type(content_type, MEDIA_TYPES)
+        body = body_type(request.headers.get("content-type", ""), MEDIA_TYPES)
         accept = answer_type(request.headers.get("accept", ""), body.media_type)
         decode = self._decoder.decoder(body.media_type, header=body.has_header)
+        self._check_size(request.body, body.media_type)
         rows, _ = decode([request.body])
         if len(rows.numbers) > self._max_instances:
-            raise RequestError(
-                "instances", f"{len(rows.numbers)} rows", f"{self._max_instances} at most",
-                "Send fewer rows at a time", status=_TOO_LARGE,
-            )  # fmt: skip
-        return Question(request.body, content_type, rows, accept, request.inference_id)
+            raise _too_large(f"{len(rows.numbers)} rows", f"{self._max_instances} at most")
+        return Question(request.body, _written(body), rows, accept, request.inference_id)
+
+    def _check_size(self, body: bytes, media_type: requests.MediaType) -> None:
+        """Refuse what would take seconds to be taken apart, only to be refused then."""
+        if len(body) > MOST_BODY_BYTES:
+            raise _too_large(f"{len(body):,} bytes", f"{MOST_BODY_BYTES:,} at most")
+        n_marks = sum(map(body.count, _ROW_MARKS[media_type]))
+        if n_marks > self._max_instances * _MARKS_PER_ROW:
+            raise _too_large("far too many rows", f"{self._max_instances} at most")
 
     def anything(self, inference_id: str) -> Question:
         """Return a question that every model can answer: a row without values."""
         rows, _ = self._decoder.decoder(_JSON)([self._row_without_values])
         return Question(self._row_without_values, _JSON, rows, _JSON, inference_id)
+
+
+def _written(body: Body) -> str:
+    return f"{body.media_type}; header=present" if body.has_header else body.media_type
+
+
+def _too_large(found: str, required: str) -> RequestError:
+    return RequestError("body", found, required, "Send fewer rows at a time", status=_TOO_LARGE)
 
 
 def _check_encoding(encoding: str) -> None:

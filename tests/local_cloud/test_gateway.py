@@ -122,11 +122,11 @@ def test_who_does_not_sign_is_told_in_the_form_that_was_asked(cloud: LocalCloud)
 @pytest.mark.parametrize(
     ("service", "call"),
     [
-        ("lambda", lambda client: client.list_functions()),
+        ("kinesis", lambda client: client.list_streams()),
         ("dynamodb", lambda client: client.list_tables()),
         ("glue", lambda client: client.list_jobs()),
         ("sqs", lambda client: client.list_queues()),
-        ("codedeploy", lambda client: client.list_applications()),
+        ("athena", lambda client: client.list_work_groups()),
     ],
 )
 def test_a_service_that_is_not_here_is_named(

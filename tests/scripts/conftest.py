@@ -17,4 +17,4 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
 
 @pytest.fixture(scope="module")
 def account(cloud: LocalCloud) -> Account:
-    return Account.of(cloud.region, pause_seconds=0.01)
+    return Account.of(cloud.region, pause_seconds=0.05)

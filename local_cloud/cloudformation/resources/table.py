@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from local_cloud.cloudformation.resources import (
+    apigateway,
+    autoscaling,
     cloudwatch,
     codebuild,
     codecommit,
@@ -30,8 +32,9 @@ from local_cloud.cloudformation.resources.resource_type import ResourceType
 __all__ = ["TYPES"]
 
 _MODULES = (
-    cloudwatch, codebuild, codecommit, codedeploy, codepipeline, custom, ec2, ecr, efs, events,
-    functions, iam, kms, logs, nested, s3, sagemaker, servicecatalog, sns, ssm, stepfunctions,
+    apigateway, autoscaling, cloudwatch, codebuild, codecommit, codedeploy, codepipeline, custom,
+    ec2, ecr, efs, events, functions, iam, kms, logs, nested, s3, sagemaker, servicecatalog, sns,
+    ssm, stepfunctions,
 )  # fmt: skip
 
 

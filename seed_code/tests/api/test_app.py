@@ -80,6 +80,19 @@ def test_says_which_release_answered_and_names_the_prediction(serve, event, serv
         assert ids == [request_id, "order-17"]
 
 
+def test_nothing_that_sagemaker_might_refuse_is_handed_on(serve, event):
+    served = serve("endpoint")
+    for sent, handed_on in {
+        "text/csv; note=\u00e9\u2603; charset=utf-8": "text/csv",
+        'TEXT/CSV;header="present";' + "x" * 2000: "text/csv; header=present",
+    }.items():
+        body = "x,y,size\n1,2,high\n" if "header" in sent else "1,2,high\n"
+        answer, _ = served.ask(event(body, content_type=sent, accept="*/*;q=0.5;" + "\u00e9" * 900))
+        assert answer["statusCode"] == 200
+        asked, _ = served.endpoint.asked[-1]
+        assert (asked["content-type"], asked["accept"]) == (handed_on, "text/csv")
+
+
 @MODES
 def test_a_body_that_the_gateway_encoded_is_decoded(serve, event, serving):
     asked = event(base64.b64encode(BODY.encode()).decode())
@@ -99,6 +112,11 @@ MISTAKES = {
     "a value too many": ('{"instances": [[1, 2, "high", 4]]}', {}, 400),
     "numbers beyond reach": ('{"instances": [[3e38, 3e38, "low"]]}', {}, 422),
     "too many rows": (json.dumps({"instances": [ROW] * 4}), {}, 413),
+    "too many bytes": (f'{{"instances": ["{"x" * 2**21}"]}}', {}, 413),
+    "far too many lines": ("\n" * 31, {"content_type": CSV}, 413),
+    "far too many lines of JSON": ("\n" * 31, {"content_type": LINES}, 413),
+    "far too many lists": ('{"instances": [' + "[],{}," * 15 + "[]]}", {}, 413),
+    "half a character": ('{"instances": [[1, 2, "\ud800"]]}', {}, 400),
     "unknown media type": ("x", {"content_type": "application/x-unknown"}, 415),
     "an array": ("x", {"content_type": "application/x-npy"}, 415),
     "another charset": (BODY, {"content_type": "text/csv; charset=latin-1"}, 415),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 
 import jsonschema
 import pytest
@@ -87,12 +88,14 @@ def test_a_broken_document_would_be_found():
         validate(made)
 
 
+LARGEST = 3.4028235677973362e38  # rounds to the largest float32; the next one to infinity
 ROW = {"x": 1.5, "y": None, "size": "low"}
 ACCEPTED = [
     {"instances": [ROW]},
     {"instances": [{**ROW, "size": "unheard of"}, {**ROW, "size": None}]},
     {"instances": [{**ROW, "size": 3}, {**ROW, "size": True}]},
     {"instances": [[1, 2, "low"]]},
+    {"instances": [{"x": LARGEST, "y": -LARGEST, "size": "low"}]},
 ]
 REFUSED = [
     {"instances": []},
@@ -100,7 +103,9 @@ REFUSED = [
     {"instances": [{**ROW, "z": 1}]},
     {"instances": [{"x": 1, "y": 1}]},
     {"instances": [{**ROW, "x": "1"}]},
-    {"instances": [{**ROW, "x": 1e39}]},
+    {"instances": [{**ROW, "x": math.nextafter(LARGEST, math.inf)}]},
+    {"instances": [{**ROW, "x": -1e39}]},
+    {"instances": [[1, [], "low"]]},
     {"instances": [{**ROW, "size": []}]},
     {"instances": [[1, 2]]},
     {"instances": [1]},

@@ -409,16 +409,6 @@ def test_role_needs_permission_to_invoke(account, served, make_role):
     ("changes", "refused"),
     [
         (
-            {
-                "DataCaptureConfig": {
-                    "InitialSamplingPercentage": 100,
-                    "DestinationS3Uri": "s3://b/c",
-                    "CaptureOptions": [{"CaptureMode": "Input"}],
-                }
-            },
-            "parameter DataCaptureConfig",
-        ),
-        (
             {"AsyncInferenceConfig": {"OutputConfig": {"S3OutputPath": "s3://b/c"}}},
             "parameter AsyncInferenceConfig",
         ),
