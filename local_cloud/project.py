@@ -33,7 +33,7 @@ class Project:
 
 
 def create(
-    cloud: LocalCloud, role_arn: str, model_name: str, report: Callable[[str], None]
+    cloud: LocalCloud, role_arn: str, name: str, model_name: str, report: Callable[[str], None]
 ) -> Project:
     """Create a project with a role of Studio; return it when everything is made.
 
@@ -43,8 +43,10 @@ def create(
         The account.
     role_arn
         Of the user's Studio profile.
+    name
+        Of the project.
     model_name
-        What the form's *Name of the model* says; the project is called the same.
+        What the form's *Name of the model* says.
     report
         Hears how far it is.
 
@@ -55,27 +57,27 @@ def create(
     """
     sagemaker = cloud.client("sagemaker", role_arn=role_arn, service_principal=_SAGEMAKER)
     sagemaker.create_project(
-        ProjectName=model_name,
+        ProjectName=name,
         ServiceCatalogProvisioningDetails={
             "ProductId": _product(cloud, role_arn),
             "ProvisioningParameters": [{"Key": "ModelName", "Value": model_name}],
         },
     )
     while True:
-        found = sagemaker.describe_project(ProjectName=model_name)
+        found = sagemaker.describe_project(ProjectName=name)
         if found["ProjectStatus"] not in ("Pending", "CreateInProgress"):
             break
         report(_progress(cloud, found))
         time.sleep(_POLL_SECONDS)
     if found["ProjectStatus"] != "CreateCompleted":
         raise LocalCloudError(
-            f"project {model_name}",
+            f"project {name}",
             f"{found['ProjectStatus']}: {_reason(found)}",
             "CreateCompleted",
         )
     stack = _stack(cloud, found)
     outputs = {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]}
-    return Project(model_name, found["ProjectId"], stack["StackName"], outputs)
+    return Project(name, found["ProjectId"], stack["StackName"], outputs)
 
 
 def _product(cloud: LocalCloud, role_arn: str) -> str:

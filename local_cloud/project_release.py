@@ -37,7 +37,7 @@ def release_project(
     organization.seed(blueprint, seed_code)
     people = organization.publish(cloud, seed_code)
     progress.step("Creating the project")
-    born = project.create(cloud, people.data_scientist, model, progress.step)
+    born = project.create(cloud, people.data_scientist, model, model, progress.step)
     summary.project = {"name": born.name, "id": born.id, "stacks": born.stacks}
     client = partial(cloud.client, role_arn=people.data_scientist, service_principal=_SAGEMAKER)
     first = release.newest(client, born.outputs["PipelineName"])

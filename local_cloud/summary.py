@@ -81,7 +81,7 @@ class Summary:
     seconds: float = 0.0
 
     def rows(self) -> list[Stage]:
-        """Return what a person follows: the pipeline's actions, the workflow's stages in between."""
+        """Return what a person follows: actions of the pipeline, the workflow's stages between them."""
         if self.pipeline is None:
             return self.stages
         found: list[Stage] = []
