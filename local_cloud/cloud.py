@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 import boto3
 from botocore.client import Config
+from moto import backends
 from moto.core.base_backend import BackendDict
 from moto.core.config import default_user_config
 from moto.core.model_instances import reset_model_data
@@ -120,6 +121,9 @@ class LocalCloud:
         _reset_moto()
         self.on_stop(_reset_moto)
         self._silence(logging.getLogger("moto"))
+        modules = frozenset(backends.list_of_moto_modules())
+        # Asked for every request; moto lists its folder each time.
+        self.replace(backends, "list_of_moto_modules", lambda: modules)
         self.account = Account(self.region, self.account_id)
         moto = DomainDispatcherApplication(create_backend_app)
         self.gateway = Gateway(moto, self.account, self.root / "logs" / "local_cloud.log")

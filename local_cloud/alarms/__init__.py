@@ -73,7 +73,7 @@ def install(cloud: LocalCloud) -> None:
 
 
 def handle(service: str, handler: Handler) -> None:
-    """Have actions of a service done: called with their ARN each minute that the alarm is on."""
+    """Have actions of a service done: each is called for every minute that its alarm is on."""
     if _installed is not None:
         _installed.handlers[service] = handler
 

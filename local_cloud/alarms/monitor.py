@@ -32,8 +32,8 @@ _LOOK_SECONDS = 0.02
 _MOST_MINUTES = 120
 _MOST_HISTORY = 1000
 
-#: Told of an alarm that is on: the action's ARN.
-Handler = Callable[[str], None]
+#: Told of an alarm that is on: the action's ARN, and the alarm's name.
+Handler = Callable[[str, str], None]
 
 
 class Alarms:
@@ -175,7 +175,7 @@ class Alarms:
         for arn in alarm.actions(alarm.current.state):
             handler = self.handlers.get(_service(arn))
             if handler is not None:
-                handler(arn)
+                handler(arn, alarm.name)
 
     def _inform(self, alarm: Alarm, before: Change) -> None:
         topic_arns = [arn for arn in alarm.actions(alarm.current.state) if _service(arn) == "sns"]

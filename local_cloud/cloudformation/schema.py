@@ -30,9 +30,10 @@ Pointer = tuple[str, ...]
 _RESTRICTIONS = frozenset(
     {
         "$ref", "additionalProperties", "anyOf", "const", "dependentExcluded", "dependentRequired",
-        "enum", "enumCaseInsensitive", "items", "maxItems", "maxLength", "maximum", "minItems",
-        "minLength", "minProperties", "minimum", "oneOf", "pattern", "patternProperties",
-        "properties", "required", "requiredOr", "requiredXor", "type", "uniqueItems", "uniqueKeys",
+        "enum", "enumCaseInsensitive", "items", "maxItems", "maxLength", "maxUniqueItems",
+        "maximum", "minItems", "minLength", "minProperties", "minimum", "oneOf", "pattern",
+        "patternProperties", "properties", "required", "requiredOr", "requiredXor", "type",
+        "uniqueItems", "uniqueKeys",
     }
 )  # fmt: skip
 #: Keywords that say something else: about the type, about other resources, about display.
@@ -309,8 +310,10 @@ def _text_restrictions(value: str, schema: Mapping[str, Any]) -> Iterator[str]:
 
 def _list_restrictions(value: list[Any], schema: Mapping[str, Any]) -> Iterator[str]:
     yield from _within(len(value), schema, "minItems", "maxItems", f"{len(value)} members")
-    if schema.get("uniqueItems") and any(item in value[:index] for index, item in enumerate(value)):
+    distinct = [item for index, item in enumerate(value) if item not in value[:index]]
+    if schema.get("uniqueItems") and len(distinct) < len(value):
         yield "its members must differ from each other"
+    yield from _within(len(distinct), schema, "", "maxUniqueItems", f"{len(distinct)} members")
     for key in schema.get("uniqueKeys", []):
         names = [item.get(key) for item in value if isinstance(item, Mapping)]
         if any(name in names[:index] for index, name in enumerate(names)):
@@ -345,6 +348,7 @@ _CLASSES = {
     r"\p{L}": r"\w",
     r"\p{M}": "\u0300-\u036f",
     r"\p{N}": r"\d",
+    r"\p{Print}": "[ -~]",  # it stands for itself, never within brackets
     r"\p{P}": r"!-/:-@\[-`{-~\u00a1-\u00bf\u2010-\u2027\u2030-\u205e",
     r"\p{S}": "$+<=>^`|~\u00a2-\u00a9\u00ac\u00ae-\u00b1\u00b4\u20a0-\u20c0\u2100-\u2bff",
     r"\p{Z}": " \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000",

@@ -220,7 +220,9 @@ def _endpoint(sagemaker: Any, name: str) -> dict[str, Any]:
 def _stack(cloudformation: Any, name: str) -> dict[str, Any]:
     resources = cloudformation.describe_stack_resources(StackName=name)["StackResources"]
     return {
-        "resources": {item["LogicalResourceId"]: item["PhysicalResourceId"] for item in resources}
+        "resources": {
+            item["LogicalResourceId"]: item.get("PhysicalResourceId") for item in resources
+        }
     }
 
 

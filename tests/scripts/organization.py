@@ -6,7 +6,7 @@ import io
 import json
 import tarfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from scripts import publication, upgrade
 from scripts.account import Account
 from scripts.plan import Plan, carry_out
 from scripts.publication import Sources, Wish
-from scripts.stacks import settled
+from scripts.stacks import Stack, all_stacks, settled
 from scripts.template_text import published
 from tests.local_cloud.conftest import wait_for
 
@@ -137,19 +137,16 @@ class Organization:
 
         return dict(wait_for(settled, SECONDS))
 
+    def stack(self, key: str) -> Stack:
+        """A project's stack."""
+        (found,) = (
+            stack for stack in all_stacks(self.account) if stack.outputs.get("ProjectKey") == key
+        )
+        return found
+
     def outputs(self, key: str) -> Mapping[str, str]:
         """Outputs of a project's stack."""
-        for stack in self._stacks():
-            if stack["StackName"].startswith("SC-"):
-                found = {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
-                if found["ProjectKey"] == key:
-                    return found
-        raise AssertionError(f"no stack of {key}")
-
-    def _stacks(self) -> list[dict[str, Any]]:
-        client = self.cloud.client("cloudformation")
-        found = client.describe_stacks()["Stacks"]
-        return [stack for stack in found if stack.get("Outputs")]
+        return self.stack(key).outputs
 
 
 def reason(project: dict[str, Any]) -> str:
@@ -190,12 +187,16 @@ class Release:
         image = build(context, dockerfile, self._cloud.root / "docker")
         return Registry(self._cloud).push(image, f"{self._key}-container", "content-1")
 
+    def make_dev(self) -> None:
+        """Data, a model, and the stack of the dev endpoint."""
+        self._fill_buckets()
+        deploy(self._organization, self._key, "dev", self._templates, **self._of_dev())
+
     def make_everything(self) -> None:
         """All that a release leaves behind, and what still runs of the next one."""
-        self._fill_buckets()
+        self.make_dev()
         self._register()
         deploy(self._organization, self._key, "workflow", self._templates)
-        deploy(self._organization, self._key, "dev", self._templates, **self._of_dev())
         self._cloud.client("codebuild").create_report_group(
             name=f"{self._key}-build-tests",
             type="TEST",
@@ -324,7 +325,7 @@ def deploy(
     )["StackId"]
     stack = settled(organization.account, stack_id)
     assert stack is not None
-    assert stack.status == "CREATE_COMPLETE", list(_failures(client, stack_id))
+    assert stack.status == "CREATE_COMPLETE", failures(organization.cloud, stack_id)
 
 
 def _archive() -> bytes:
@@ -341,7 +342,12 @@ def _boundary(cloud: LocalCloud) -> str:
     )
 
 
-def _failures(client: Any, name: str) -> Iterator[str]:
-    for event in client.describe_stack_events(StackName=name)["StackEvents"]:
-        if event["ResourceStatus"].endswith("_FAILED"):
-            yield f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}"
+def failures(cloud: LocalCloud, stack_id: str) -> list[str]:
+    """What a stack's events say of failures: ``<resource>: <reason>``, the first one first."""
+    pages = cloud.client("cloudformation").get_paginator("describe_stack_events")
+    events = [event for page in pages.paginate(StackName=stack_id) for event in page["StackEvents"]]
+    return [
+        f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}"
+        for event in reversed(events)
+        if event["ResourceStatus"].endswith("_FAILED")
+    ]

@@ -1,207 +1,342 @@
-"""A project in a local account: published, created, upgraded and removed, in every state.
+"""A project of the real templates: created, refused, upgraded, and put back when that fails."""
 
-Its template is a small one with what deletion is about: something goes, something is kept.
-"""
+from __future__ import annotations
 
-import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from botocore.exceptions import ClientError
+from moto.s3.models import s3_backends
 
-from scripts import project, publication, removal, upgrade
+from local_cloud.cloud import LocalCloud
+from scripts import project, removal, upgrade
+from scripts.account import Account
 from scripts.errors import ScriptError
 from scripts.plan import carry_out
-from scripts.publication import Sources, Wish
-from scripts.stacks import find
+from scripts.stacks import DeleteStack, find, settled
+from scripts.template_text import entries
 
-WISH = Wish("templates-1", "organization", "studio")
-TEMPLATE = """
-Parameters:
-  ModelName: {Type: String, Default: churn}
-  SageMakerProjectName: {Type: String}
-  SageMakerProjectId: {Type: String}
-Mappings:
-  Published:
-    Template:
-      Version: "VERSION"
-Resources:
-  Log:
-    Type: AWS::Logs::LogGroup
-    Properties: {LogGroupName: !Sub "/aws/codebuild/${ModelName}-${SageMakerProjectId}-build"}
-  DataBucket:
-    Type: AWS::S3::Bucket
-    DeletionPolicy: RetainExceptOnCreate
-    Properties: {BucketName: !Sub "${ModelName}-${SageMakerProjectId}-data"}
-Outputs:
-  TemplateVersion:
-    Value: !FindInMap [Published, Template, Version]
-"""
+from .inventory import inventory
+from .organization import (
+    ROOT,
+    WISH,
+    Organization,
+    Release,
+    failures,
+    newer,
+    real_sources,
+    reason,
+)
 
+# ------------------------------------------------------------------------------ bad values
 
-def statement(**fields):
-    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **fields}]})
-
-
-def trust(service):
-    return statement(Principal={"Service": service}, Action="sts:AssumeRole")
-
-
-@pytest.fixture(scope="module")
-def member(cloud):
-    iam = cloud.client("iam")
-    arn = iam.create_role(
-        RoleName="studio", AssumeRolePolicyDocument=trust("sagemaker.amazonaws.com")
-    )["Role"]["Arn"]
-    may = statement(Action=["sagemaker:*", "servicecatalog:*"], Resource="*")
-    iam.put_role_policy(RoleName="studio", PolicyName="own", PolicyDocument=may)
-    return cloud.client("sagemaker", role_arn=arn, service_principal="sagemaker.amazonaws.com")
+RULES: dict[str, Any] = {
+    name: yaml.safe_load(text)[name]
+    for name, text in entries((ROOT / "pipeline.yml").read_text(), "Parameters").items()
+}
+#: Parameter -> a value that is not of its form.
+BAD = {
+    "ModelName": "Churn",
+    "CodeProvider": "GitHub",
+    "Branch": "a..b",
+    "ConnectionArn": "arn:aws:codeconnections:eu-west-1:1:connection/x",
+    "RepositoryId": "no-owner",
+    "Production": "perhaps",
+    "RetrainSchedule": "monthly",
+    "NotificationEmail": "somebody",
+    "BuildTimeoutMinutes": "4",
+    "VpcCidr": "8.8.8.0/20",
+    "NetworkEgress": "everywhere",
+    "LogRetentionDays": "8",
+    "SageMakerProjectName": "-a",
+    "SageMakerProjectId": "no-id",
+}
+FILLED_IN = {"SageMakerProjectName", "SageMakerProjectId"}
 
 
-@pytest.fixture(scope="module")
-def publish(account, member):
-    studio = (Path(__file__).parents[2] / "studio.yml").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", sorted(set(RULES) - FILLED_IN))
+def test_a_parameter_that_is_refused_is_named(organization: Organization, name: str) -> None:
+    made = organization.create(f"bad-{name}", **{name: BAD[name]})
+    assert made["ProjectStatus"] == "CreateFailed"
+    expected = f"Parameter {name} failed to satisfy constraint: "
+    assert f"{expected}{RULES[name]['ConstraintDescription']}" in reason(made)
 
-    def publish(version):
-        sources = Sources(studio, TEMPLATE.replace("VERSION", version), b"zip", version)
-        found = publication.look(account, WISH, sources)
-        carry_out(publication.plan(account, WISH, sources, found), account, dry_run=False)
 
-    publish("v1")
-    return publish
+def too_long(name: str) -> str:
+    """One character more than a parameter may have, and otherwise of its form."""
+    tail = "@example.com" if name == "NotificationEmail" else ""
+    head = {"SageMakerProjectId": "p-", "RepositoryId": "a/", "RetrainSchedule": "cron("}
+    start, end = head.get(name, ""), ")" if name == "RetrainSchedule" else tail
+    if name == "ConnectionArn":
+        partition, rest = "a" * 200, ":codeconnections:eu:123456789012:connection/" + "0" * 36
+        return f"arn:{partition}{rest}"
+    return start + "a" * (RULES[name]["MaxLength"] + 1 - len(start + end)) + end
+
+
+LONG = sorted(name for name, rule in RULES.items() if "MaxLength" in rule)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, too_long(name)) for name in LONG),
+        *((name, BAD[name]) for name in sorted(FILLED_IN)),
+    ],
+)
+def test_what_is_made_without_sagemaker_is_refused_too(
+    cloud: LocalCloud, organization: Organization, name: str, value: str
+) -> None:
+    with pytest.raises(ClientError) as error:
+        create_stack(cloud, "p-refused", **{name: value})
+    expected = f"Parameter {name} failed to satisfy constraint: "
+    assert f"{expected}{RULES[name]['ConstraintDescription']}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"CodeProvider": "CodeConnections"}, "ConnectionArn is none; CodeConnections needs a"),
+        (
+            {"ConnectionArn": f"arn:aws:codeconnections:eu-1:123456789012:connection/{'0' * 36}"},
+            "A ConnectionArn with CodeProvider CodeCommit; it would not be used",
+        ),
+    ],
+)
+def test_values_that_do_not_go_together_are_named(
+    organization: Organization, values: dict[str, str], message: str
+) -> None:
+    made = organization.create(f"together-{'-'.join(values)}", **values)
+    assert made["ProjectStatus"] == "CreateFailed"
+    assert message in reason(made)
+
+
+def test_a_project_name_that_is_taken_is_refused(organization: Organization) -> None:
+    organization.create("taken", VpcCidr="8.8.8.0/20")  # one that failed keeps its name too
+    with pytest.raises(ClientError, match="Project taken already exists; choose another name"):
+        organization.create("taken")
+
+
+# ------------------------------------------------------------------------------ names taken
+
+
+def create_stack(cloud: LocalCloud, project_id: str, **values: str) -> str:
+    """Id of a project's stack, made without SageMaker: its names are known before."""
+    given = {"ModelName": "churn", "SageMakerProjectId": project_id, **values}
+    host = f"{WISH.bucket}.s3.{cloud.region}.amazonaws.com"
+    answer = cloud.client("cloudformation").create_stack(
+        StackName=project_id,
+        TemplateURL=f"https://{host}/versions/v1/pipeline.yml",
+        Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in given.items()],
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+    )
+    return str(answer["StackId"])
+
+
+def take_repository(cloud: LocalCloud, key: str) -> None:
+    cloud.client("codecommit").create_repository(repositoryName=key)
+
+
+def take_registry(cloud: LocalCloud, key: str) -> None:
+    cloud.client("ecr").create_repository(repositoryName=f"{key}-container")
+
+
+def take_bucket(cloud: LocalCloud, key: str) -> None:
+    """Somebody else's: of another account, which ours cannot see."""
+    s3_backends["111111111111"]["aws"].create_bucket(f"{key}-data", cloud.region)
+
+
+def take_log_group(cloud: LocalCloud, key: str) -> None:
+    cloud.client("logs").create_log_group(logGroupName=f"/aws/codebuild/{key}-test")
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [
+        (take_repository, "Repository", "already exists"),
+        (take_registry, "ContainerRepository", "already exists"),
+        (take_bucket, "DataBucket", "bucket name is not available"),
+        (take_log_group, "TestLogGroup", "already exists"),
+    ],
+    ids=["repository", "registry", "somebody-elses-bucket", "log-group"],
+)
+def test_a_name_that_is_taken_leaves_everything_as_it_was(
+    cloud: LocalCloud,
+    account: Account,
+    organization: Organization,
+    taken: tuple[Callable[[LocalCloud, str], None], str, str],
+) -> None:
+    take, resource, why = taken
+    project_id = f"p-{resource.lower()[:17]}"
+    take(cloud, f"churn-{project_id}")
+    before = inventory(cloud)
+    stack = settled(account, create_stack(cloud, project_id))
+    assert stack is not None
+    said = failures(cloud, stack.id)
+    assert said[0].startswith(f"{resource}: ")
+    assert why in said[0]
+    assert stack.status == "ROLLBACK_COMPLETE"
+    DeleteStack(project_id).run(account)
+    assert inventory(cloud) == before
+
+
+# ------------------------------------------------------------------------------ upgrades
 
 
 @pytest.fixture
-def create(cloud, account, member, publish):
-    """Create a project with what its pipeline would make, and give its key."""
+def quiet(
+    cloud: LocalCloud,
+    account: Account,
+    organization: Organization,
+    templates: Path,
+    tmp_path: Path,
+) -> Callable[[str], str]:
+    """Make a project that serves a model, and in which nothing goes on; give its key."""
 
-    def create(name):
-        offered = upgrade.newest(account)
-        (product,) = cloud.client("servicecatalog").search_products_as_admin()["ProductViewDetails"]
-        chosen = {
-            "ProductId": product["ProductViewSummary"]["ProductId"],
-            "ProvisioningArtifactId": offered.artifact_id,
-        }
-        made = member.create_project(ProjectName=name, ServiceCatalogProvisioningDetails=chosen)
-        while status(member, name) in ("Pending", "CreateInProgress"):
-            account.pause()
-        assert status(member, name) == "CreateCompleted"
-        key = f"churn-{made['ProjectId']}"
-        leave_things(cloud, account, key)
+    def make(name: str) -> str:
+        organization.publish(real_sources())
+        key = organization.created(name)
+        events, codecommit = cloud.client("events"), cloud.client("codecommit")
+        rules = [f"{key}-code", f"{key}-data"]
+        for rule in rules:
+            events.disable_rule(Name=rule)
+        Release(organization, key, templates, tmp_path).make_dev()
+        head = codecommit.get_branch(repositoryName=key, branchName="main")["branch"]["commitId"]
+        ours = {"filePath": "notes.md", "fileContent": b"ours"}
+        codecommit.create_commit(
+            repositoryName=key, branchName="main", parentCommitId=head, putFiles=[ours]
+        )
+        for step in removal.plan(project.look(account, key)).steps:
+            if str(step).startswith("stop "):
+                step.run(account)
+        for rule in rules:
+            events.enable_rule(Name=rule)
         return key
 
-    return create
+    return make
 
 
-def status(sagemaker, name):
-    return sagemaker.describe_project(ProjectName=name)["ProjectStatus"]
+@contextmanager
+def offered_to_administrators(cloud: LocalCloud, account: Account) -> Iterator[None]:
+    """Service Catalog updates only for somebody to whom it offers the product."""
+    catalog, stack = cloud.client("servicecatalog"), find(account, WISH.stack)
+    assert stack is not None
+    arn = account.session.client("sts").get_caller_identity()["Arn"]
+    which = {"PortfolioId": stack.outputs["PortfolioId"], "PrincipalARN": arn}
+    catalog.associate_principal_with_portfolio(**which, PrincipalType="IAM")
+    try:
+        yield
+    finally:
+        catalog.disassociate_principal_from_portfolio(**which)
 
 
-def leave_things(cloud, account, key):
-    iam, s3 = cloud.client("iam"), cloud.client("s3")
-    role = iam.create_role(
-        RoleName=f"{key}-deploy", Path=f"/mlsystem/{key}/",
-        AssumeRolePolicyDocument=trust("cloudformation.amazonaws.com"),
-    )["Role"]["Arn"]  # fmt: skip
-    iam.put_role_policy(
-        RoleName=f"{key}-deploy", PolicyName="own",
-        PolicyDocument=statement(Action="*", Resource="*"),
-    )  # fmt: skip
-    topic = {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": f"{key}-dev"}}
-    cloud.client("cloudformation").create_stack(
-        StackName=f"{key}-dev", TemplateBody=json.dumps({"Resources": {"T": topic}}), RoleARN=role
-    )
-    while find(account, f"{key}-dev").is_busy:
-        account.pause()
-    place = {"LocationConstraint": cloud.region}
-    s3.create_bucket(Bucket=f"{key}-artifacts", CreateBucketConfiguration=place)
-    for bucket in (f"{key}-artifacts", f"{key}-data"):
-        s3.put_object(Bucket=bucket, Key="data/a", Body=b"1")
-    cloud.client("codecommit").create_repository(repositoryName=key)
-    cloud.client("sagemaker").create_model_package_group(ModelPackageGroupName=key)
-    cloud.client("logs").create_log_group(logGroupName=f"/aws/sagemaker/Endpoints/{key}-dev")
-    cloud.client("kms").create_key(Tags=[{"TagKey": "mlsystem-project", "TagValue": key}])
+def changed(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
+    """The things that are there before and after, and are not the same."""
+    assert set(before) == set(after)
+    return {name for name in before if before[name] != after[name]}
 
 
-def remove(account, given, **options):
-    plan = removal.plan(project.look(account, given), **options)
-    carry_out(plan, account, dry_run=False)
-    return plan
+OLD, NEW = "NoncurrentVersionExpiration: {NoncurrentDays: 365}", "NoncurrentDays: 180"
 
 
-def left(account, key):
-    """What is still there, by kind, without what is empty."""
-    found = project.look(account, key)
-    given = {name: getattr(found, name) for name in found.__dataclass_fields__}
-    return {name for name, value in given.items() if value and name not in ("given", "key")}
-
-
-KEPT = {"data_bucket", "code_repository", "kms_keys"}
-
-
-def test_a_project_is_upgraded_in_place(cloud, account, create, publish):
-    key = create("upgraded")
-    publish("v2")
-    offered = upgrade.newest(account)
-    plan = upgrade.plan(upgrade.look(account, "upgraded"), offered)
+def test_a_project_is_upgraded_in_place(
+    cloud: LocalCloud, account: Account, organization: Organization, quiet: Callable[[str], str]
+) -> None:
+    key = quiet("upgraded")
+    sources = newer(real_sources(), "v2", OLD, f"NoncurrentVersionExpiration: {{{NEW}}}")
+    organization.publish(sources)
+    assert organization.publish(sources).steps == ()
+    before, stack = inventory(cloud), organization.stack(key)
+    plan = upgrade.plan(upgrade.look(account, "upgraded"), upgrade.newest(account))
     assert [str(step) for step in plan.steps] == ["update the project upgraded to version v2"]
+    carry_out(plan, account, dry_run=True)
+    assert inventory(cloud) == before
     with pytest.raises(ScriptError, match="somebody who may create projects"):
         carry_out(plan, account, dry_run=False)
-    catalog = cloud.client("servicecatalog")
-    catalog.associate_principal_with_portfolio(
-        PortfolioId=find(account, "organization").outputs["PortfolioId"],
-        PrincipalARN=account.session.client("sts").get_caller_identity()["Arn"],
-        PrincipalType="IAM",
-    )
-    carry_out(plan, account, dry_run=False)
-    (candidate,) = upgrade.look(account, "upgraded")
-    assert candidate.version == "v2"
-    assert upgrade.plan([candidate], offered).steps == ()
-    assert cloud.client("s3").get_object(Bucket=f"{key}-data", Key="data/a")
-    remove(account, "upgraded", delete_data=True, delete_code=True)
+    with offered_to_administrators(cloud, account):
+        carry_out(plan, account, dry_run=False)
+
+    after = inventory(cloud)
+    bucket = f"s3 list_buckets {key}-data"
+    assert bucket in changed(before, after)
+    assert NEW.split(": ")[1] in str(after[bucket]["get_bucket_lifecycle_configuration"])
+    for part in ("objects", "uploads", "get_bucket_policy"):
+        assert before[bucket][part] == after[bucket][part]
+    # Beside the bucket only records of the update: endpoint, models, code, images are the same.
+    assert {name.split()[1] for name in changed(before, after) - {bucket}} <= RECORDS
+    updated = organization.stack(key)
+    assert (updated.id, updated.outputs["TemplateVersion"]) == (stack.id, "v2")
+    offered = upgrade.newest(account)
+    assert upgrade.plan(upgrade.look(account, "upgraded"), offered).steps == ()
+    remove(account, "upgraded")
 
 
-def test_a_project_is_removed_and_what_is_kept_is_told(account, create):
-    key = create("whole")
-    plan = removal.plan(project.look(account, "whole"))
-    carry_out(plan, account, dry_run=True)
-    assert project.look(account, "whole").project.status == "CreateCompleted"
-    carry_out(plan, account, dry_run=False)
-    assert left(account, key) == KEPT
-    assert sum(key in line for line in plan.kept) == 2
-    assert remove(account, key).steps == ()
-    remove(account, key, delete_data=True, delete_code=True)
-    assert left(account, key) == set()
+#: What tells of an update, and is not part of the project.
+RECORDS = {"describe_stacks", "list_projects", "search_provisioned_products"}
 
 
-def test_what_studio_alone_deleted_is_finished(account, member, create):
-    key = create("deleted")
-    member.delete_project(ProjectName="deleted")
-    while any(each.name == "deleted" for each in project.projects(account)):
-        account.pause()
-    assert {"children", "artifact_bucket", "roles"} < left(account, key)
-    with pytest.raises(ScriptError, match=f"Something is left of: .*{key}"):
-        project.look(account, "deleted")
-    remove(account, key.removeprefix("churn-"))
-    assert left(account, key) == KEPT
+def test_an_upgrade_that_fails_leaves_everything_as_it_was(
+    cloud: LocalCloud, account: Account, organization: Organization, quiet: Callable[[str], str]
+) -> None:
+    key = quiet("unlucky")
+    cloud.client("logs").create_log_group(logGroupName="/aws/codebuild/taken-p-taken")
+    sources = newer(real_sources(), "v3", OLD, f"NoncurrentVersionExpiration: {{{NEW}}}")
+    for old, new in CHANGES:
+        sources = newer(sources, "v3", old, new)
+    organization.publish(newer(sources, "v3", "Resources:\n", TAKEN))
+    before, stack = inventory(cloud), organization.stack(key)
+    plan = upgrade.plan(upgrade.look(account, "unlucky"), upgrade.newest(account))
+    message = r"UpdateFailed: .*Taken.*already exists"
+    with offered_to_administrators(cloud, account), pytest.raises(ScriptError, match=message):
+        carry_out(plan, account, dry_run=False)
+    after = inventory(cloud)
+    assert {name.split()[1] for name in changed(before, after)} <= RECORDS
+    rolled_back = organization.stack(key)
+    assert (rolled_back.id, rolled_back.status) == (stack.id, "UPDATE_ROLLBACK_COMPLETE")
+    assert rolled_back.outputs == stack.outputs
+    assert failures(cloud, stack.id)[0].startswith("Taken: ")
+    done = updates(cloud, stack.id)
+    assert {
+        "DataBucket",
+        "BuildProject",
+        "NotificationTopic",
+        "TestProject",
+        "CodeEventRule",
+    } <= done
+    remove(account, "unlucky")
+    cloud.client("logs").delete_log_group(logGroupName="/aws/codebuild/taken-p-taken")
 
 
-def test_child_stacks_may_be_gone_before(cloud, account, create):
-    key = create("children-first")
-    cloud.client("cloudformation").delete_stack(StackName=f"{key}-dev")
-    while find(account, f"{key}-dev"):
-        account.pause()
-    remove(account, "children-first", delete_data=True, delete_code=True)
-    assert left(account, key) == set()
+#: Changes in place, of several services, each of which must be taken back.
+CHANGES = (
+    ('DisplayName: !Sub "Project ${SageMakerProjectName}"', "DisplayName: Another"),
+    ("Description: Sends golden requests to the dev endpoint", "Description: Another"),
+    ("ComputeType: BUILD_GENERAL1_MEDIUM", "ComputeType: BUILD_GENERAL1_LARGE"),
+    ("Description: A push to the branch starts a release", "Description: Another"),
+)
+#: The last resource that is made, whose name is taken.
+TAKEN = """Resources:
+
+  Taken:
+    Type: AWS::Logs::LogGroup
+    DependsOn: [Pipeline, CodeEventRule]
+    Properties: {LogGroupName: /aws/codebuild/taken-p-taken}
+"""
 
 
-def test_without_the_deploy_role_nothing_is_touched(cloud, account, create):
-    key = create("roleless")
-    removal.DeleteRole(f"{key}-deploy").run(account)
-    with pytest.raises(ScriptError, match="--role-arn <role>"):
-        remove(account, "roleless")
-    assert project.look(account, "roleless").project.status == "CreateCompleted"
+def updates(cloud: LocalCloud, stack_id: str) -> set[str]:
+    """The resources that an update has changed, whatever came of it."""
+    pages = cloud.client("cloudformation").get_paginator("describe_stack_events")
+    events = [event for page in pages.paginate(StackName=stack_id) for event in page["StackEvents"]]
+    return {
+        event["LogicalResourceId"] for event in events
+        if event["ResourceStatus"] == "UPDATE_COMPLETE"
+    }  # fmt: skip
 
 
-def test_a_typing_mistake_deletes_nothing(account):
-    with pytest.raises(ScriptError, match="Project whoel: none of that name"):
-        remove(account, "whoel")
+def remove(account: Account, given: str) -> None:
+    found = project.look(account, given)
+    carry_out(removal.plan(found, delete_data=True, delete_code=True), account, dry_run=False)

@@ -6,8 +6,6 @@ it was removed: the difference is what docs/decisions/0016 and docs/how-to/publi
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +23,6 @@ from tests.local_cloud.conftest import wait_for
 
 from .inventory import inventory, names
 from .organization import (
-    ROOT,
     Organization,
     Release,
     deploy,
@@ -38,20 +35,6 @@ from .organization import (
 
 MakeProject = Callable[[str], str]
 SECONDS = 120.0
-
-
-@pytest.fixture(scope="module")
-def organization(cloud: LocalCloud, account: Account) -> Organization:
-    return Organization(cloud, account)
-
-
-@pytest.fixture(scope="module")
-def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """workflow.json and dev.json, synthesized as the Build stage does."""
-    folder = tmp_path_factory.mktemp("templates")
-    command = [sys.executable, "-m", "infrastructure", "synth", "--output", str(folder)]
-    subprocess.run(command, cwd=ROOT / "seed_code", check=True, capture_output=True)
-    return folder
 
 
 @pytest.fixture

@@ -35,7 +35,10 @@ def _tag_map(tagged: list[Mapping[str, str]]) -> dict[str, str]:
 
 
 def _log_group(state: State) -> dict[str, Any]:
-    default = {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{state.properties.get('FunctionName')}"}
+    default = {
+        "LogFormat": "Text",
+        "LogGroup": f"/aws/lambda/{state.properties.get('FunctionName')}",
+    }
     return {**default, **state.properties.get("LoggingConfig", {})}
 
 

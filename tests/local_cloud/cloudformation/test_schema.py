@@ -77,6 +77,8 @@ def parts(document: Any) -> list[Any]:
         ("AWS::ServiceCatalog::LaunchRoleConstraint",
          {"PortfolioId": "a", "ProductId": "b", "RoleArn": "c", "LocalRoleName": "d"},
          "it matches more than one of the alternatives"),
+        ("AWS::CloudWatch::Alarm", {"AlarmActions": list("abcdef")}, "6 members is greater than"),
+        ("AWS::ApplicationAutoScaling::ScalingPolicy", {"PolicyName": "a\tb"}, "\\p{Print}"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_with_its_place(
