@@ -150,8 +150,9 @@ class Release:
         status: StageStatus = "WAITING"
         if latest.get("pipelineExecutionId") == self.id:
             status = _STATUS.get(latest["status"], "FAILED")
-        elif runs:  # another release is in the stage already
-            status = "SUCCEEDED"
+        elif runs:  # another release is in the stage by now
+            newest_runs = {action.name: action.status for _, action in runs}
+            status = "FAILED" if "FAILED" in newest_runs.values() else "SUCCEEDED"
         seconds = 0.0
         if runs:
             (first, _), (last, _) = runs[0], runs[-1]

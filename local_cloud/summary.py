@@ -81,7 +81,7 @@ class Summary:
     seconds: float = 0.0
 
     def rows(self) -> list[Stage]:
-        """Return what a person follows: actions of the pipeline, the workflow's stages between them."""
+        """Return what a person follows: the pipeline's actions and the workflow's stages."""
         if self.pipeline is None:
             return self.stages
         found: list[Stage] = []
