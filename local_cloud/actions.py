@@ -71,6 +71,12 @@ Resources = Callable[[Parameters], list[str]]
 #: Condition keys of each service whose values :func:`needs` gives where they apply; a key that
 #: ends in ``*`` stands for any name. A policy with another key is refused.
 CONDITION_KEYS: dict[str, frozenset[str]] = {
+    "application-autoscaling": frozenset(
+        {
+            "application-autoscaling:scalable-dimension",
+            "application-autoscaling:service-namespace",
+        }
+    ),
     "cloudwatch": frozenset({"cloudwatch:namespace"}),
     "ec2": frozenset({"aws:resourcetag/*", "ec2:createaction"}),
     "elasticfilesystem": frozenset({"aws:resourcetag/*", "elasticfilesystem:createaction"}),
@@ -379,6 +385,11 @@ def _service_context(prefix: str, parameters: Parameters) -> dict[str, tuple[str
         values = {
             "sts:externalid": [parameters.get("ExternalId")],
             "sts:rolesessionname": [parameters.get("RoleSessionName")],
+        }
+    elif prefix == "application-autoscaling":
+        values = {
+            "application-autoscaling:scalable-dimension": [parameters.get("ScalableDimension")],
+            "application-autoscaling:service-namespace": [parameters.get("ServiceNamespace")],
         }
     elif prefix == "cloudwatch":
         values = {"cloudwatch:namespace": [parameters.get("Namespace")]}
