@@ -300,8 +300,19 @@ class ExecutionEnvironment:
         return {
             **version.image.environment(),
             **{name: file_systems.here(value, folders) for name, value in own.items()},
-            **cloud.role_environment(version.settings["Role"], PRINCIPAL),
+            **self._credentials(),
             **platform,
+        }
+
+    def _credentials(self) -> dict[str, str]:
+        arn = self._version.arn.removesuffix(f":{self._version.number}")
+        role_arn = self._version.settings["Role"]
+        credentials = self._cloud.credentials(role_arn, PRINCIPAL, source_arn=arn)
+        return {
+            **self._cloud.environment(),
+            "AWS_ACCESS_KEY_ID": credentials.access_key,
+            "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
+            "AWS_SESSION_TOKEN": credentials.session_token,
         }
 
     def _wait(self, process: subprocess.Popen[bytes]) -> None:

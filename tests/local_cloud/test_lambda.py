@@ -15,6 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_cloud.cloud import LocalCloud
+from local_cloud.iam import Credentials
 from local_cloud.lambda_functions import functions, pool
 from local_cloud.lambda_functions.function import Alias
 from local_cloud.metrics import Metric
@@ -519,6 +520,30 @@ def test_a_function_in_a_network_needs_a_role_that_may_make_interfaces(
     role_arn = account.role({"Effect": "Allow", "Action": "logs:*", "Resource": "*"})
     with pytest.raises(ClientError, match="permissions to call CreateNetworkInterface on EC2"):
         account.make(Role=role_arn, VpcConfig={"SubnetIds": [subnet], "SecurityGroupIds": []})
+
+
+def test_a_policy_can_hold_a_function_s_code_to_less_than_lambda(
+    account: FunctionAccount,
+) -> None:
+    subnet = account.cloud.client("ec2").describe_subnets()["Subnets"][0]["SubnetId"]
+    pattern = f"{functions().arn('*')}"
+    role_arn = account.role(
+        {"Effect": "Allow", "Action": "*", "Resource": "*"},
+        {
+            "Effect": "Deny",
+            "Action": "ec2:*",
+            "Resource": "*",
+            "Condition": {"ArnLike": {"lambda:SourceFunctionArn": pattern}},
+        },
+    )
+    name = account.make(Role=role_arn, VpcConfig={"SubnetIds": [subnet], "SecurityGroupIds": []})
+    environment = account.invoke(name)["Payload"]["environment"]
+    credentials = Credentials(
+        *(environment[f"AWS_{_}"] for _ in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"))
+    )
+    assert account.cloud.client_as("sts", credentials).get_caller_identity()
+    with pytest.raises(ClientError, match="explicit deny in an identity-based policy"):
+        account.cloud.client_as("ec2", credentials).describe_subnets()
 
 
 def test_a_deleted_function_is_gone(account: FunctionAccount) -> None:
