@@ -128,10 +128,10 @@ class ExecutionEnvironment:
             self._become_free()
             return None
         outcome = self._init_failure(event)
-        kind = json.loads(outcome.payload).get("errorType", "")
+        status = "timeout" if event is None else "error"
         self._say(
-            f"INIT_REPORT Init Duration: {init_ms:.2f} ms\tPhase: init\tStatus: "
-            f"{'timeout' if event is None else 'error'}\tError Type: {kind}"
+            f"INIT_REPORT Init Duration: {init_ms:.2f} ms\tPhase: init\tStatus: {status}\t"
+            f"Error Type: {_kind(outcome)}"
         )
         self.stop()
         return outcome
@@ -371,6 +371,14 @@ class ExecutionEnvironment:
         del self._reported[request_id]
         text = "\n".join(self._tail) + "\n"
         return text.encode()[-_TAIL_BYTES:].decode(errors="ignore")
+
+
+def _kind(outcome: Outcome) -> str:
+    """Type of an error; the function's own may be anything."""
+    try:
+        return str(json.loads(outcome.payload)["errorType"])
+    except (ValueError, KeyError, TypeError):
+        return "Runtime.Unknown"
 
 
 def _peak_bytes(process_id: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import sys
 import threading
 import time
 from collections import Counter
@@ -106,6 +107,7 @@ def test_a_function_that_takes_too_long_is_killed(account: FunctionAccount) -> N
     wait_for(lambda: "\tStatus: timeout" in log_of(account, name))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of a process")
 @pytest.mark.parametrize("peak", [600, 300])
 def test_a_function_that_takes_too_much_memory_is_killed(
     account: FunctionAccount, peak: int
@@ -363,6 +365,38 @@ def test_a_change_in_between_is_noticed(account: FunctionAccount) -> None:
     with pytest.raises(ClientError) as error:
         account.client.update_alias(**change, FunctionVersion="1")
     assert code_of(error) == "PreconditionFailedException"
+
+
+def test_no_event_is_lost_while_versions_come_and_go(account: FunctionAccount) -> None:
+    name = two_versions(account)
+    account.client.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    failures: list[dict[str, Any]] = []
+    answered: Counter[str] = Counter()
+    stop = threading.Event()
+
+    def load() -> None:
+        while not stop.is_set():
+            answer = account.invoke(name, Qualifier="live")
+            answered[answer["ExecutedVersion"]] += 1
+            if "FunctionError" in answer:
+                failures.append(answer)
+
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for number in range(2, 7):
+        account.client.update_alias(FunctionName=name, Name="live", FunctionVersion=str(number))
+        wait_for(lambda number=number: answered[str(number)] > 3)
+        account.client.delete_function(FunctionName=name, Qualifier=str(number - 1))
+        account.client.update_function_configuration(
+            FunctionName=name, Environment={"Variables": {"RELEASE": str(number + 1)}}
+        )
+        account.client.publish_version(FunctionName=name)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert set(answered) >= {"2", "3", "4", "5", "6"}
 
 
 # ------------------------------------------------------------------------------ metrics
