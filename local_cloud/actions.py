@@ -303,6 +303,7 @@ _SAGEMAKER_KINDS = {
     "TransformJob": ("transform-job/", "TransformJobName"),
 }
 _SAGEMAKER_LISTS = (
+    "Domains",
     "EndpointConfigs",
     "Endpoints",
     "ModelPackageGroups",
@@ -343,9 +344,12 @@ _SAGEMAKER: Rules = {
             "AddTags": _named("", "ResourceArn"),
             "CreateEndpoint": _all(_kind("Endpoint"), _kind("EndpointConfig")),
             "CreateModelPackage": _new_package,
+            "CreateDomain": _named("domain/", "DomainId"),
+            "DeleteDomain": _named("domain/", "DomainId"),
             "DeleteModelPackage": _package,
             "DeleteModelPackageGroupPolicy": _kind("ModelPackageGroup"),
             "DeleteTags": _named("", "ResourceArn"),
+            "DescribeDomain": _named("domain/", "DomainId"),
             "DescribeModelPackage": _package,
             "ListTags": _named("", "ResourceArn"),
             "PutModelPackageGroupPolicy": _kind("ModelPackageGroup"),
