@@ -199,6 +199,8 @@ class Account:
         UnsupportedError
             When the permissions of the call, or a policy, are beyond what is known here.
         """
+        if call.service == "s3" and self._is_of_another_account(call):
+            raise DeniedError("Access Denied")
         if call.service == "sts" and call.operation == "AssumeRole":
             self._authorize_assuming(identity, call)
         elif not identity.is_administrator:
@@ -452,6 +454,12 @@ class Account:
     def _bucket(self, name: str) -> FakeBucket | None:
         found: FakeBucket | None = s3_backends[self.account_id][_PARTITION].buckets.get(name)
         return found
+
+    def _is_of_another_account(self, call: Call) -> bool:
+        """Whether a bucket is somebody else's; to create it has an answer of its own."""
+        owner = s3_backends.bucket_accounts.get(call.parameters.get("Bucket"))
+        is_theirs = owner is not None and owner[1] != self.account_id
+        return is_theirs and call.operation != "CreateBucket"
 
     def _create_administrator(self) -> Identity:
         """A user, so that GetCallerIdentity has something true to say."""

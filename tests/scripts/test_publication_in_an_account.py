@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from moto.s3.models import s3_backends
 
 from scripts import publication
 from scripts.errors import ScriptError
@@ -107,6 +108,12 @@ def test_the_s3_way_tells_the_domain_where_templates_lie(cloud, first, build, so
     assert s3.get_object_tagging(**place)["TagSet"] == visible
     assert parameters(cloud)["S3Templates"] == "yes"
     assert build(sources, wish).steps == ()
+
+
+def test_a_bucket_of_another_account_is_refused(cloud, build, sources):
+    s3_backends["111111111111"]["aws"].create_bucket("theirs", cloud.region)
+    with pytest.raises(ScriptError, match="Bucket theirs: it belongs to another account"):
+        build(sources, replace(WISH, bucket="theirs"))
 
 
 def test_a_domain_that_does_not_exist_is_refused(build, sources):
