@@ -71,6 +71,12 @@ Resources = Callable[[Parameters], list[str]]
 #: Condition keys of each service whose values :func:`needs` gives where they apply; a key that
 #: ends in ``*`` stands for any name. A policy with another key is refused.
 CONDITION_KEYS: dict[str, frozenset[str]] = {
+    "application-autoscaling": frozenset(
+        {
+            "application-autoscaling:scalable-dimension",
+            "application-autoscaling:service-namespace",
+        }
+    ),
     "cloudwatch": frozenset({"cloudwatch:namespace"}),
     "ec2": frozenset({"aws:resourcetag/*", "ec2:createaction"}),
     "elasticfilesystem": frozenset({"aws:resourcetag/*", "elasticfilesystem:createaction"}),
@@ -297,6 +303,7 @@ _SAGEMAKER_KINDS = {
     "TransformJob": ("transform-job/", "TransformJobName"),
 }
 _SAGEMAKER_LISTS = (
+    "Domains",
     "EndpointConfigs",
     "Endpoints",
     "ModelPackageGroups",
@@ -337,9 +344,12 @@ _SAGEMAKER: Rules = {
             "AddTags": _named("", "ResourceArn"),
             "CreateEndpoint": _all(_kind("Endpoint"), _kind("EndpointConfig")),
             "CreateModelPackage": _new_package,
+            "CreateDomain": _named("domain/", "DomainId"),
+            "DeleteDomain": _named("domain/", "DomainId"),
             "DeleteModelPackage": _package,
             "DeleteModelPackageGroupPolicy": _kind("ModelPackageGroup"),
             "DeleteTags": _named("", "ResourceArn"),
+            "DescribeDomain": _named("domain/", "DomainId"),
             "DescribeModelPackage": _package,
             "ListTags": _named("", "ResourceArn"),
             "PutModelPackageGroupPolicy": _kind("ModelPackageGroup"),
@@ -379,6 +389,11 @@ def _service_context(prefix: str, parameters: Parameters) -> dict[str, tuple[str
         values = {
             "sts:externalid": [parameters.get("ExternalId")],
             "sts:rolesessionname": [parameters.get("RoleSessionName")],
+        }
+    elif prefix == "application-autoscaling":
+        values = {
+            "application-autoscaling:scalable-dimension": [parameters.get("ScalableDimension")],
+            "application-autoscaling:service-namespace": [parameters.get("ServiceNamespace")],
         }
     elif prefix == "cloudwatch":
         values = {"cloudwatch:namespace": [parameters.get("Namespace")]}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import secrets
 from typing import TYPE_CHECKING, Any
 
 import moto.efs.urls
 from moto.efs.exceptions import BadRequest, FileSystemNotFound
+from moto.efs.models import AccessPoint
 from moto.efs.responses import EFSResponse
 
 from local_cloud.parity import Parity
@@ -29,6 +31,16 @@ def install(cloud: LocalCloud) -> None:
     """Answer what moto does not, until `cloud` stops."""
     paths = dict.fromkeys(moto.efs.urls.url_paths, _FileSystems.dispatch)
     cloud.replace(moto.efs.urls, "url_paths", paths)
+
+    def make(access_point: Any, *arguments: Any, **options: Any) -> None:
+        """Give an access point an id in the form of AWS's, which templates are checked for."""
+        initialise(access_point, *arguments, **options)
+        found = f"fsap-{secrets.token_hex(9)[:17]}"
+        arn = access_point.access_point_arn
+        access_point.access_point_arn = f"{arn.rpartition('/')[0]}/{found}"
+        access_point.access_point_id = found
+
+    initialise = cloud.replace(AccessPoint, "__init__", make)
 
 
 class _FileSystems(EFSResponse):  # type: ignore[misc]

@@ -59,6 +59,7 @@ PARITY = [
 
 _PARTITION = "aws"
 _ADMINISTRATOR = "administrator"
+_LAMBDA = "lambda.amazonaws.com"
 
 
 class DeniedError(LocalCloudError):
@@ -117,6 +118,7 @@ class Account:
         self.region = region
         self.account_id = account_id
         self.administrator = self._create_administrator()
+        self._functions: dict[str, str] = {}  # access key -> the function that calls with it
 
     def identity(self, access_key: str) -> Identity | None:
         """Whose access key it is; ``None`` when nobody's."""
@@ -151,6 +153,8 @@ class Account:
             duration=int(dt.timedelta(days=7).total_seconds()),  # a service renews its session
             external_id="",
         )
+        if service_principal == _LAMBDA and source_arn is not None:
+            self._functions[assumed.access_key_id] = source_arn
         return _credentials(assumed)
 
     def check_trust(
@@ -195,6 +199,8 @@ class Account:
         UnsupportedError
             When the permissions of the call, or a policy, are beyond what is known here.
         """
+        if call.service == "s3" and self._is_of_another_account(call):
+            raise DeniedError("Access Denied")
         if call.service == "sts" and call.operation == "AssumeRole":
             self._authorize_assuming(identity, call)
         elif not identity.is_administrator:
@@ -271,6 +277,7 @@ class Account:
             "aws:principaltype": ("AssumedRole" if role else "User",),
             "aws:principalisawsservice": ("false",),
             "aws:useragent": (user_agent,),
+            **self._function(identity),
             **(_principal_tags(role) if role else {}),
         }
         return Request(
@@ -281,6 +288,11 @@ class Account:
             frozenset({identity.arn, role.arn if role else identity.arn}),
             frozenset({self.account_id, f"arn:{_PARTITION}:iam::{self.account_id}:root"}),
         )
+
+    def _function(self, identity: Identity) -> dict[str, tuple[str, ...]]:
+        """The function whose code calls: it may be held to less than Lambda itself, its role's."""
+        arn = self._functions.get(identity.credentials.access_key)
+        return {} if arn is None else {"lambda:sourcefunctionarn": (arn,)}
 
     def _moment(self) -> dict[str, tuple[str, ...]]:
         now = dt.datetime.now(dt.UTC)
@@ -442,6 +454,12 @@ class Account:
     def _bucket(self, name: str) -> FakeBucket | None:
         found: FakeBucket | None = s3_backends[self.account_id][_PARTITION].buckets.get(name)
         return found
+
+    def _is_of_another_account(self, call: Call) -> bool:
+        """Whether a bucket is somebody else's; to create it has an answer of its own."""
+        owner = s3_backends.bucket_accounts.get(call.parameters.get("Bucket"))
+        is_theirs = owner is not None and owner[1] != self.account_id
+        return is_theirs and call.operation != "CreateBucket"
 
     def _create_administrator(self) -> Identity:
         """A user, so that GetCallerIdentity has something true to say."""

@@ -58,6 +58,7 @@ GLOBAL_KEYS = frozenset(
         "aws:tagkeys",
         "aws:useragent",
         "aws:viaawsservice",
+        "lambda:sourcefunctionarn",
     }
 )
 #: Keys with a name after the slash.

@@ -15,8 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from botocore.exceptions import ClientError
+
 from scripts import buckets, roles, stacks
-from scripts.account import Account, require_projects
+from scripts.account import Account, code_of, require_projects
 from scripts.buckets import Owner, Upload
 from scripts.errors import ScriptError
 from scripts.plan import Plan, Step
@@ -186,7 +188,17 @@ def _domain(account: Account, domain: str | None) -> tuple[str | None, str | Non
     if domain is None:
         return None, None
     sagemaker = account.client("sagemaker")
-    arn = sagemaker.describe_domain(DomainId=domain)["DomainArn"]
+    try:
+        arn = sagemaker.describe_domain(DomainId=domain)["DomainArn"]
+    except ClientError as error:
+        if code_of(error) not in {"ResourceNotFound", "ValidationException"}:
+            raise
+        raise ScriptError(
+            f"Domain {domain}",
+            f"none of that id in {account.region}",
+            "the id of a Studio domain is required, such as d-1a2b3c4d5e6f",
+            "aws sagemaker list-domains shows them",
+        ) from error
     tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
     return arn, tags.get("sagemaker:projectS3TemplatesLocation")
 

@@ -233,7 +233,7 @@ def _kept(found: Found, *, delete_data: bool, delete_code: bool) -> Iterator[str
     if found.file_systems:
         yield "backups of the file system, in AWS Backup"
     if found.key:
-        yield "logs of its jobs, in the log groups /aws/sagemaker/* that all projects share"
+        yield "records of its jobs in SageMaker, and their logs in the groups /aws/sagemaker/*"
         yield "who used its buckets, in the organization's bucket of access logs"
 
 

@@ -1,17 +1,24 @@
 """pipeline.yml and the repository that it starts with agree on every name between them."""
 
 import dataclasses
+import fnmatch
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import boto3
 import pytest
 import yaml
 
 from mlsystem.names import Names
-from pipeline.environment import AcceptanceEnvironment, BuildEnvironment
+from pipeline.__main__ import main
+from pipeline.environment import (
+    AcceptanceEnvironment,
+    BuildEnvironment,
+    ProductionEnvironment,
+)
 
 ROOT = Path(__file__).parent.parent
 SEED = ROOT / "seed_code"
@@ -29,7 +36,11 @@ def buildspec(name):
 
 @pytest.mark.parametrize(
     ("kind", "project"),
-    [(BuildEnvironment, "BuildProject"), (AcceptanceEnvironment, "TestProject")],
+    [
+        (BuildEnvironment, "BuildProject"),
+        (AcceptanceEnvironment, "TestProject"),
+        (ProductionEnvironment, "ReleaseProject"),
+    ],
 )
 def test_every_variable_that_a_program_reads_is_set(kind, project):
     given = set(re.findall(r"\{Name: (\w+), Value", resource(project)))
@@ -39,9 +50,18 @@ def test_every_variable_that_a_program_reads_is_set(kind, project):
 
 
 def test_the_buildspecs_are_where_the_projects_look():
-    for project in ("BuildProject", "TestProject"):
+    for project in ("BuildProject", "TestProject", "ReleaseProject"):
         name = re.search(r"BuildSpec: (\S+)\}", resource(project))[1]
         assert buildspec(name)["version"] == 0.2
+
+
+def test_steps_of_the_prod_stage_are_programs(monkeypatch, capsys):
+    steps = re.findall(r'"name": "STEP", "value": "(\w+)"', TEXT)
+    assert steps == ["approve", "promote"]
+    monkeypatch.delenv("PROJECT_KEY", raising=False)
+    for step in steps:
+        assert main([step], boto3.client) == 1  # a command that is not known ends with 2
+        assert "environment variable PROJECT_KEY: not set" in capsys.readouterr().err
 
 
 def test_variables_that_the_pipeline_uses_are_exported():
@@ -57,7 +77,9 @@ def test_variables_that_the_pipeline_uses_are_exported():
 def test_files_that_the_pipeline_takes_are_the_artifact():
     taken = re.findall(r"Build::([\w-]+\.json)|Input: ([\w-]+\.json)", TEXT)
     taken = {stack or execution for stack, execution in taken}
-    assert taken == set(buildspec("buildspec.yml")["artifacts"]["files"])
+    patterns = buildspec("buildspec.yml")["artifacts"]["files"]
+    assert [name for name in taken if not any(fnmatch.fnmatch(name, one) for one in patterns)] == []
+    assert [one for one in patterns if not fnmatch.filter(taken, one)] == []
 
 
 def test_outputs_and_names_that_the_pipeline_uses(tmp_path):

@@ -9,6 +9,7 @@ import datetime as dt
 import json
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -148,11 +149,24 @@ class Alarms:
     def _look(self, minute: int) -> None:
         """Evaluate every alarm with the periods that end where a minute begins."""
         for alarm in self.all():
-            change = alarm.evaluate(self._cloud.metrics, minute)
-            if change.state != alarm.current.state:
-                self._transition(alarm, change)
-            elif change.state == ALARM:
-                self._handle(alarm)
+            try:
+                self._look_at(alarm, minute)
+            except Exception as error:  # the others are looked at nevertheless
+                self._write_down(error)
+
+    def _look_at(self, alarm: Alarm, minute: int) -> None:
+        change = alarm.evaluate(self._cloud.metrics, minute)
+        if change.state != alarm.current.state:
+            self._transition(alarm, change)
+        elif change.state == ALARM:
+            self._handle(alarm)
+
+    def _write_down(self, error: Exception) -> None:
+        """Append the traceback of an error that nobody expected to the cloud's log."""
+        log = self._cloud.root / "logs" / "local_cloud.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8") as file:
+            traceback.print_exception(error, file=file)
 
     def _transition(self, alarm: Alarm, change: Change) -> None:
         with self._lock:

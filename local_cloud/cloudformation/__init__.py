@@ -50,9 +50,10 @@ PARITY = [
         "exact",
         "Stacks: create, update in place, replace, delete, roll back, with events and reasons;"
         " change sets; parameters, conditions, mappings, rules, intrinsic functions, exports;"
-        " nested stacks; custom resources of functions; deletion policies; termination protection."
-        " Resources are made by API calls with the stack's role, or the caller's, so a permission"
-        " that is missing fails the stack",
+        " nested stacks; custom resources of functions; deletion policies; termination protection;"
+        " an alias of a function moves with CodeDeploy where its UpdatePolicy says so. Resources are"
+        " made by API calls with the stack's role, or the caller's, so a permission that is missing"
+        " fails the stack",
     ),
     Parity("CloudFormation", "exact", "Types: " + ", ".join(sorted(TYPES))),
     Parity(
@@ -60,7 +61,8 @@ PARITY = [
         "partial",
         "Resources of a stack are made one after the other; tags aws:cloudformation:* are not set;"
         " lists come in one page; a type is there when the local cloud has the API calls it takes;"
-        " properties are checked against the published schemas before anything is made",
+        " properties are checked against the published schemas before anything is made; why an"
+        " alias did not move is told with the deployment's error",
     ),
     Parity(
         "CloudFormation",

@@ -188,12 +188,20 @@ class Deployment:
         try:
             self._deploy()
         except _EndedError as ended:
-            self.error = (ended.code, str(ended))
-            if self._is_taken_back(ended.ending):
-                self.rollback = take_back(self)
-            self._close("Failed" if ended.ending == "Failed" else "Stopped")
+            self._fail(ended, take_back)
+        except StoppedError:
+            raise
+        except Exception as error:  # whatever it is, the traffic goes back
+            unexpected = _EndedError("INTERNAL_ERROR", f"{type(error).__name__}: {error}")
+            self._fail(unexpected, take_back)
         else:
             self._close("Succeeded")
+
+    def _fail(self, ended: _EndedError, take_back: Callable[[Deployment], Deployment]) -> None:
+        self.error = (ended.code, str(ended))
+        if self._is_taken_back(ended.ending):
+            self.rollback = take_back(self)
+        self._close("Failed" if ended.ending == "Failed" else "Stopped")
 
     def stop(self, *, rolls_back: bool | None) -> None:
         """Have it end as soon as it can, and be taken back: as the group says, without a wish."""

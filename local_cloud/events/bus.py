@@ -39,8 +39,8 @@ PARITY = [
         "EventBridge",
         "partial",
         "An event is delivered once, not retried; what failed is in .local/logs/events.log;"
-        " schedules shrink by the factor of all waits; sources are S3 (Object Created), CodeCommit"
-        " and CodePipeline",
+        " schedules shrink by the factor of all waits; sources are S3 (Object Created), CodeCommit,"
+        " CodePipeline, CodeBuild, CodeDeploy and alarms of CloudWatch",
     ),
     Parity(
         "EventBridge",

@@ -85,7 +85,7 @@ class LambdaApi:
     def _create_function(self, asked: Parameters, identity: Identity) -> dict[str, Any]:
         name = self._functions.refer(asked["FunctionName"]).name
         settings = configuration.with_defaults(name, asked)
-        configuration.check(self._functions.cloud, settings, asked)
+        configuration.check(self._functions.cloud, self._functions.arn(name), settings, asked)
         uri = asked["Code"].get("ImageUri")
         if uri is None:
             raise _invalid(
@@ -121,7 +121,7 @@ class LambdaApi:
         _check_revision(asked, function.latest.revision)
         given = {key: asked[key] for key in configuration.SETTINGS if key in asked}
         settings = configuration.with_defaults(function.name, {**function.latest.settings, **given})
-        configuration.check(self._functions.cloud, settings, asked)
+        configuration.check(self._functions.cloud, function.arn, settings, asked)
         self._functions.replace_latest(function, _renewed(function.latest, settings=settings))
         return function.latest.describe()
 

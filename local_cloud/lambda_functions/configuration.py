@@ -71,13 +71,15 @@ def with_defaults(name: str, asked: Parameters) -> dict[str, Any]:
     }
 
 
-def check(cloud: LocalCloud, settings: Parameters, asked: Parameters) -> None:
+def check(cloud: LocalCloud, function_arn: str, settings: Parameters, asked: Parameters) -> None:
     """Refuse what AWS refuses, and what is not here.
 
     Parameters
     ----------
     cloud
         The account.
+    function_arn
+        Of the function.
     settings
         The settings that the function is to have.
     asked
@@ -95,7 +97,7 @@ def check(cloud: LocalCloud, settings: Parameters, asked: Parameters) -> None:
         if not least <= settings[name] <= greatest:
             raise _invalid_value(name, settings[name], least, greatest)
     _check_environment(settings.get("Environment", {}).get("Variables", {}))
-    _check_role(cloud, settings)
+    _check_role(cloud, function_arn, settings)
     file_systems.mounts(cloud, settings)
 
 
@@ -150,10 +152,10 @@ def _check_environment(variables: Mapping[str, str]) -> None:
         )
 
 
-def _check_role(cloud: LocalCloud, settings: Parameters) -> None:
+def _check_role(cloud: LocalCloud, function_arn: str, settings: Parameters) -> None:
     role_arn = settings["Role"]
     try:
-        cloud.account.check_trust(role_arn, PRINCIPAL)
+        cloud.account.check_trust(role_arn, PRINCIPAL, function_arn)
     except TrustError as error:
         raise ApiError(
             "InvalidParameterValueException",

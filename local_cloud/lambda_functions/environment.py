@@ -128,10 +128,10 @@ class ExecutionEnvironment:
             self._become_free()
             return None
         outcome = self._init_failure(event)
-        kind = json.loads(outcome.payload).get("errorType", "")
+        status = "timeout" if event is None else "error"
         self._say(
-            f"INIT_REPORT Init Duration: {init_ms:.2f} ms\tPhase: init\tStatus: "
-            f"{'timeout' if event is None else 'error'}\tError Type: {kind}"
+            f"INIT_REPORT Init Duration: {init_ms:.2f} ms\tPhase: init\tStatus: {status}\t"
+            f"Error Type: {_kind(outcome)}"
         )
         self.stop()
         return outcome
@@ -300,8 +300,19 @@ class ExecutionEnvironment:
         return {
             **version.image.environment(),
             **{name: file_systems.here(value, folders) for name, value in own.items()},
-            **cloud.role_environment(version.settings["Role"], PRINCIPAL),
+            **self._credentials(),
             **platform,
+        }
+
+    def _credentials(self) -> dict[str, str]:
+        arn = self._version.arn.removesuffix(f":{self._version.number}")
+        role_arn = self._version.settings["Role"]
+        credentials = self._cloud.credentials(role_arn, PRINCIPAL, source_arn=arn)
+        return {
+            **self._cloud.environment(),
+            "AWS_ACCESS_KEY_ID": credentials.access_key,
+            "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
+            "AWS_SESSION_TOKEN": credentials.session_token,
         }
 
     def _wait(self, process: subprocess.Popen[bytes]) -> None:
@@ -360,6 +371,14 @@ class ExecutionEnvironment:
         del self._reported[request_id]
         text = "\n".join(self._tail) + "\n"
         return text.encode()[-_TAIL_BYTES:].decode(errors="ignore")
+
+
+def _kind(outcome: Outcome) -> str:
+    """Type of an error; the function's own may be anything."""
+    try:
+        return str(json.loads(outcome.payload)["errorType"])
+    except (ValueError, KeyError, TypeError):
+        return "Runtime.Unknown"
 
 
 def _peak_bytes(process_id: int) -> int:

@@ -51,6 +51,7 @@ class Pool:
         self._waiting = 0
         self._failures: list[Outcome] = []
         self._is_closed = False
+        self._is_stopped = False
 
     def run(self, invocation: Invocation, *, with_tail: bool = False) -> Outcome:
         """Have an event handled, as soon as an environment is free."""
@@ -60,20 +61,20 @@ class Pool:
         return found.run(invocation, with_tail=with_tail)
 
     def close(self) -> None:
-        """Take no more events: end what is free now, and the rest when it becomes free."""
+        """End what is free now, and the rest when no event waits for it any more."""
         with self._changed:
             self._is_closed = True
             free, self._free = self._free, []
-            self._changed.notify_all()
         for environment in free:
             environment.stop()
 
     def stop(self) -> None:
-        """End every environment at once."""
-        self.close()
+        """End every environment at once; events that wait are failures."""
         with self._changed:
-            left = list(self._all)
-        for environment in left:
+            self._is_stopped = True
+            self._changed.notify_all()
+            environments = list(self._all)
+        for environment in environments:
             environment.stop()
 
     def end_idle(self, seconds: float) -> None:
@@ -95,8 +96,8 @@ class Pool:
                         return self._free.pop()
                     if self._failures:
                         return self._failures.pop()
-                    if self._is_closed:
-                        return failure("Runtime.Closed", "The function is being changed or deleted")
+                    if self._is_stopped:
+                        return failure("Runtime.ExitError", "The local cloud is stopping")
                     left = patience_ends - time.monotonic() if self._all else 0.0
                     if left <= 0:
                         self._start_more()
@@ -118,7 +119,11 @@ class Pool:
             ).start()
 
     def _start(self, environment: ExecutionEnvironment) -> None:
-        outcome = environment.start()
+        try:
+            outcome = environment.start()
+        except Exception as error:  # whatever it is, an event waits for it
+            outcome = failure("Runtime.ExitError", f"{type(error).__name__}: {error}")
+            environment.stop()
         with self._changed:
             self._starting -= 1
             if outcome is not None:
@@ -129,7 +134,7 @@ class Pool:
 
     def _freed(self, environment: ExecutionEnvironment) -> None:
         with self._changed:
-            if not self._is_closed:
+            if self._waiting or not self._is_closed:
                 self._free.append(environment)
                 self._changed.notify()
                 return

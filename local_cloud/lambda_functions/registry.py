@@ -155,7 +155,8 @@ class Functions:
 
     def remove_version(self, function: Function, number: str) -> None:
         """Forget a version."""
-        version = function.versions.pop(number, None)
+        with self.lock:
+            version = function.versions.pop(number, None)
         if version is not None:
             self._retire([version])
 
@@ -226,9 +227,10 @@ class Functions:
             When there is no such function, or it handles as many events as it may.
         """
         function = self.get(reference.name)
-        alias = function.aliases.get(reference.qualifier)
-        number = alias.choose() if alias else reference.qualifier or LATEST
-        version = function.version(number)
+        with self.lock:  # a version that an alias has just let go is not deleted in between
+            alias = function.aliases.get(reference.qualifier)
+            number = alias.choose() if alias else reference.qualifier or LATEST
+            version = function.version(number)
         if version is None:
             raise self._not_found(reference)
         sets = _dimensions(reference, number if alias else None)

@@ -96,6 +96,7 @@ PARITY = [
         "partial",
         "An update keeps every value that it does not give; the name of a deleted project is free",
     ),
+    Parity("SageMaker Studio", "partial", "Domains are records with tags: no application runs"),
     Parity("SageMaker projects", "refused", "Template providers: projects from templates in S3"),
 ]
 

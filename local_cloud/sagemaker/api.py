@@ -17,9 +17,13 @@ _ACCEPTED = {**jobs.ACCEPTED, **registry.ACCEPTED, **endpoints.ACCEPTED, **proje
 #: What moto does as AWS does it.
 _MOTO = {
     "AddTags",
+    "CreateDomain",
+    "DeleteDomain",
     "DeleteTags",
+    "DescribeDomain",
     "DescribeModelPackage",
     "DescribeModelPackageGroup",
+    "ListDomains",
     "ListEndpointConfigs",
     "ListEndpoints",
     "ListModelPackageGroups",
@@ -198,13 +202,14 @@ class SageMakerApi(SageMakerResponse):  # type: ignore[misc]
     def add_tags(self) -> ActionResult:
         """AddTags; a tag that is there is replaced."""
         resource = self._tagged()
-        tags = {tag["Key"]: tag for tag in [*resource.tags, *self._get_param("Tags")]}
+        known = resource.tags or []  # a domain that was made without tags has None
+        tags = {tag["Key"]: tag for tag in [*known, *self._get_param("Tags")]}
         resource.tags = list(tags.values())
         return ActionResult({"Tags": resource.tags})
 
     def list_tags(self) -> ActionResult:
         """ListTags."""
-        return ActionResult({"Tags": self._tagged().tags})
+        return ActionResult({"Tags": self._tagged().tags or []})
 
     def delete_tags(self) -> EmptyResult:
         """DeleteTags."""
@@ -226,6 +231,7 @@ class SageMakerApi(SageMakerResponse):  # type: ignore[misc]
             backend.model_packages,
             backend.endpoint_configs,
             backend.endpoints,
+            backend.domains,
         ):
             for resource in list(resources.values()):
                 if resource.arn.lower() == arn.lower():

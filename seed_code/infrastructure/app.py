@@ -11,12 +11,13 @@ from aws_cdk import App
 
 from infrastructure.dev import DevStack
 from infrastructure.files import write_whole
+from infrastructure.production import ProductionStack
 from infrastructure.stack import TrainingStack
 
 __all__ = ["STACKS", "app", "synthesize", "templates"]
 
 # Name of a stack, which is its template's file name too -> what is in it.
-STACKS = {"workflow": TrainingStack, "dev": DevStack}
+STACKS = {"workflow": TrainingStack, "dev": DevStack, "prod": ProductionStack}
 
 
 def synthesize(output: Path) -> list[Path]:

@@ -166,7 +166,11 @@ def shift_role(scope: Construct, release: Release) -> iam.Role:
                     for name in ("before", "after")
                 ],
             ),
-            Grant(["cloudwatch:DescribeAlarms"], ["*"], NO_RESOURCE),
+            Grant(
+                ["cloudwatch:DescribeAlarms"],
+                [arn("cloudwatch", "alarm:*")],
+                "CodeDeploy looks for alarms among all",
+            ),
         ],
     )
 

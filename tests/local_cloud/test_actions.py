@@ -9,11 +9,13 @@ import pytest
 
 from local_cloud.actions import _TABLES, Need, needs
 from local_cloud.errors import UnsupportedError
+from local_cloud.release_actions import DEPLOYMENT_GROUPS
 from local_cloud.requests import Call
 from local_cloud.services import SERVICES
 
 REGION, ACCOUNT = "xx-local-1", "000000000000"
 SAGEMAKER = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}"
+CODEDEPLOY = f"arn:aws:codedeploy:{REGION}:{ACCOUNT}"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/job"
 
 
@@ -156,11 +158,66 @@ def pairs(service: str, operation: str, **parameters: Any) -> list[tuple[str, st
         ),
         ("sts", "GetCallerIdentity", {}, []),
         ("ecr", "GetAuthorizationToken", {}, [("ecr:GetAuthorizationToken", "*")]),
+        (
+            "cloudwatch",
+            "PutMetricAlarm",
+            {"AlarmName": "a", "Tags": [{"Key": "k", "Value": "v"}]},
+            [
+                ("cloudwatch:PutMetricAlarm", f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:a"),
+                ("cloudwatch:TagResource", f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:a"),
+            ],
+        ),
+        (
+            "cloudwatch",
+            "DescribeAlarms",
+            {},
+            [("cloudwatch:DescribeAlarms", f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:*")],
+        ),
+        (
+            "cloudwatch",
+            "PutDashboard",
+            {"DashboardName": "d"},
+            [("cloudwatch:PutDashboard", f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/d")],
+        ),
+        (
+            "codedeploy",
+            "CreateDeployment",
+            {"applicationName": "a", "deploymentGroupName": "g", "deploymentConfigName": "c"},
+            [
+                ("codedeploy:CreateDeployment", f"{CODEDEPLOY}:deploymentgroup:a/g"),
+                ("codedeploy:GetDeploymentConfig", f"{CODEDEPLOY}:deploymentconfig:c"),
+            ],
+        ),
+        (
+            "codedeploy",
+            "CreateDeploymentGroup",
+            {"applicationName": "a", "deploymentGroupName": "g", "serviceRoleArn": ROLE},
+            [
+                ("codedeploy:CreateDeploymentGroup", f"{CODEDEPLOY}:deploymentgroup:a/g"),
+                ("iam:PassRole", ROLE),
+            ],
+        ),
+        (
+            "codedeploy",
+            "PutLifecycleEventHookExecutionStatus",
+            {"deploymentId": "d-known"},
+            [
+                (
+                    "codedeploy:PutLifecycleEventHookExecutionStatus",
+                    f"{CODEDEPLOY}:deploymentgroup:a/g",
+                )
+            ],
+        ),
     ],
 )
 def test_needs(
-    service: str, operation: str, parameters: dict[str, Any], expected: list[tuple[str, str]]
+    service: str,
+    operation: str,
+    parameters: dict[str, Any],
+    expected: list[tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setitem(DEPLOYMENT_GROUPS, "d-known", "a/g")
     assert pairs(service, operation, **parameters) == expected
 
 
@@ -190,6 +247,12 @@ def test_needs(
         ),
         ("sagemaker", "CreateModel", {"ModelName": "m"}, {}),
         ("cloudwatch", "PutMetricData", {"Namespace": "n"}, {"cloudwatch:namespace": ("n",)}),
+        (
+            "application-autoscaling",
+            "RegisterScalableTarget",
+            {"ServiceNamespace": "sagemaker"},
+            {"application-autoscaling:service-namespace": ("sagemaker",)},
+        ),
     ],
 )
 def test_context(

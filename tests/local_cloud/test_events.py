@@ -116,7 +116,7 @@ def test_a_target_is_given_its_own_input(events: Any, listen: Listen) -> None:
 
 
 def test_a_schedule_fires_again_and_again(events: Any, listen: Listen) -> None:
-    inputs = listen(ScheduleExpression="rate(1 hour)")  # 3.6 s with this cloud's factor
+    inputs = listen(ScheduleExpression="rate(10 minutes)")  # 0.6 s with this cloud's factor
     first = wait_for(inputs, 60)[0]
     assert (first["source"], first["detail-type"]) == ("aws.events", "Scheduled Event")
     wait_for(lambda: len(inputs()) > 1, 60)

@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from moto.s3.models import s3_backends
 
 from local_cloud.cloud import LocalCloud
 from local_cloud.errors import TrustError
@@ -493,3 +494,22 @@ def test_policy_documents_of_cloudformation_count(cloud: LocalCloud, bucket: str
     as_role(cloud, "s3", arn).list_objects_v2(Bucket=bucket)
     with pytest.raises(ClientError, match="s3:ListAllMyBuckets"):
         as_role(cloud, "s3", arn).list_buckets()
+
+
+def test_a_bucket_of_another_account_is_closed_to_everybody(
+    cloud: LocalCloud, make_role: MakeRole
+) -> None:
+    s3_backends["111111111111"]["aws"].create_bucket("theirs", cloud.region)
+    role = make_role(("s3:*", "*"))
+    for s3 in (
+        cloud.client("s3"),
+        cloud.client("s3", role_arn=role, service_principal="sagemaker.amazonaws.com"),
+    ):
+        for ask in (s3.head_bucket, s3.list_objects_v2, s3.delete_bucket):
+            with pytest.raises(ClientError) as error:
+                ask(Bucket="theirs")
+            assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+    with pytest.raises(ClientError, match="bucket name is not available"):
+        cloud.client("s3").create_bucket(
+            Bucket="theirs", CreateBucketConfiguration={"LocationConstraint": cloud.region}
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import sys
 import threading
 import time
 from collections import Counter
@@ -15,6 +16,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_cloud.cloud import LocalCloud
+from local_cloud.iam import Credentials
 from local_cloud.lambda_functions import functions, pool
 from local_cloud.lambda_functions.function import Alias
 from local_cloud.metrics import Metric
@@ -105,6 +107,7 @@ def test_a_function_that_takes_too_long_is_killed(account: FunctionAccount) -> N
     wait_for(lambda: "\tStatus: timeout" in log_of(account, name))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of a process")
 @pytest.mark.parametrize("peak", [600, 300])
 def test_a_function_that_takes_too_much_memory_is_killed(
     account: FunctionAccount, peak: int
@@ -364,6 +367,38 @@ def test_a_change_in_between_is_noticed(account: FunctionAccount) -> None:
     assert code_of(error) == "PreconditionFailedException"
 
 
+def test_no_event_is_lost_while_versions_come_and_go(account: FunctionAccount) -> None:
+    name = two_versions(account)
+    account.client.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    failures: list[dict[str, Any]] = []
+    answered: Counter[str] = Counter()
+    stop = threading.Event()
+
+    def load() -> None:
+        while not stop.is_set():
+            answer = account.invoke(name, Qualifier="live")
+            answered[answer["ExecutedVersion"]] += 1
+            if "FunctionError" in answer:
+                failures.append(answer)
+
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for number in range(2, 7):
+        account.client.update_alias(FunctionName=name, Name="live", FunctionVersion=str(number))
+        wait_for(lambda number=number: answered[str(number)] > 3)
+        account.client.delete_function(FunctionName=name, Qualifier=str(number - 1))
+        account.client.update_function_configuration(
+            FunctionName=name, Environment={"Variables": {"RELEASE": str(number + 1)}}
+        )
+        account.client.publish_version(FunctionName=name)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert set(answered) >= {"2", "3", "4", "5", "6"}
+
+
 # ------------------------------------------------------------------------------ metrics
 
 
@@ -519,6 +554,30 @@ def test_a_function_in_a_network_needs_a_role_that_may_make_interfaces(
     role_arn = account.role({"Effect": "Allow", "Action": "logs:*", "Resource": "*"})
     with pytest.raises(ClientError, match="permissions to call CreateNetworkInterface on EC2"):
         account.make(Role=role_arn, VpcConfig={"SubnetIds": [subnet], "SecurityGroupIds": []})
+
+
+def test_a_policy_can_hold_a_function_s_code_to_less_than_lambda(
+    account: FunctionAccount,
+) -> None:
+    subnet = account.cloud.client("ec2").describe_subnets()["Subnets"][0]["SubnetId"]
+    pattern = f"{functions().arn('*')}"
+    role_arn = account.role(
+        {"Effect": "Allow", "Action": "*", "Resource": "*"},
+        {
+            "Effect": "Deny",
+            "Action": "ec2:*",
+            "Resource": "*",
+            "Condition": {"ArnLike": {"lambda:SourceFunctionArn": pattern}},
+        },
+    )
+    name = account.make(Role=role_arn, VpcConfig={"SubnetIds": [subnet], "SecurityGroupIds": []})
+    environment = account.invoke(name)["Payload"]["environment"]
+    credentials = Credentials(
+        *(environment[f"AWS_{_}"] for _ in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"))
+    )
+    assert account.cloud.client_as("sts", credentials).get_caller_identity()
+    with pytest.raises(ClientError, match="explicit deny in an identity-based policy"):
+        account.cloud.client_as("ec2", credentials).describe_subnets()
 
 
 def test_a_deleted_function_is_gone(account: FunctionAccount) -> None:

@@ -143,6 +143,31 @@ def test_weights_of_a_template_are_those_of_the_alias(
     assert account.invoke(stacks.outputs("weights")["Live"])["ExecutedVersion"] == "2"
 
 
+def test_a_function_mounts_an_access_point(account: FunctionAccount, stacks: Driver) -> None:
+    subnet = account.cloud.client("ec2").describe_subnets()["Subnets"][0]["SubnetId"]
+    mount = {"Arn": att("Point", "Arn"), "LocalMountPath": "/mnt/assets"}
+    template = release(
+        account,
+        "mounted",
+        FileSystemConfigs=[mount],
+        VpcConfig={"SubnetIds": [subnet], "SecurityGroupIds": []},
+    )
+    resources = template["Resources"]
+    resources["Files"] = resource("AWS::EFS::FileSystem")
+    resources["Target"] = resource(
+        "AWS::EFS::MountTarget", FileSystemId=ref("Files"), SubnetId=subnet, SecurityGroups=[]
+    )
+    resources["Point"] = resource(
+        "AWS::EFS::AccessPoint", FileSystemId=ref("Files"), RootDirectory={"Path": "/a"}
+    )
+    resources["Function"]["DependsOn"] = "Target"
+    resources["Function"]["Properties"]["Environment"]["Variables"]["ASSETS_DIR"] = "/mnt/assets"
+    assert stacks.create("mounted", template)["StackStatus"] == "CREATE_COMPLETE"
+    account.invoke(stacks.outputs("mounted")["Live"], {"write": "here"})
+    folder = account.cloud.root / "efs" / stacks.physical_ids("mounted")["Files"] / "a"
+    assert (folder / "note.txt").read_text() == "here"
+
+
 def test_a_function_of_an_archive_is_refused(account: FunctionAccount, stacks: Driver) -> None:
     template = release(account, "zip")
     template["Resources"]["Function"]["Properties"]["Runtime"] = "python3.13"

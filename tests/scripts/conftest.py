@@ -1,16 +1,13 @@
 """The account of a started local cloud, as the scripts see it."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from local_cloud.cloud import LocalCloud
 from scripts.account import Account
 
-from .organization import ROOT, Organization
+from .organization import Organization
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +26,3 @@ def account(cloud: LocalCloud) -> Account:
 def organization(cloud: LocalCloud, account: Account) -> Organization:
     """What build.sh publishes, with a repository whose build lasts until somebody stops it."""
     return Organization(cloud, account)
-
-
-@pytest.fixture(scope="session")
-def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """workflow.json and dev.json, synthesized as the Build stage does."""
-    folder = tmp_path_factory.mktemp("templates")
-    command = [sys.executable, "-m", "infrastructure", "synth", "--output", str(folder)]
-    subprocess.run(command, cwd=ROOT / "seed_code", check=True, capture_output=True)
-    return folder

@@ -191,7 +191,7 @@ def quiet(
     cloud: LocalCloud,
     account: Account,
     organization: Organization,
-    templates: Path,
+    synthesized: Path,
     tmp_path: Path,
 ) -> Callable[[str], str]:
     """Make a project that serves a model, and in which nothing goes on; give its key."""
@@ -203,7 +203,7 @@ def quiet(
         rules = [f"{key}-code", f"{key}-data"]
         for rule in rules:
             events.disable_rule(Name=rule)
-        Release(organization, key, templates, tmp_path).make_dev()
+        Release(organization, key, synthesized, tmp_path).make_dev()
         head = codecommit.get_branch(repositoryName=key, branchName="main")["branch"]["commitId"]
         ours = {"filePath": "notes.md", "fileContent": b"ours"}
         codecommit.create_commit(

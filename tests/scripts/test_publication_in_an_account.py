@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from moto.s3.models import s3_backends
 
 from scripts import publication
 from scripts.errors import ScriptError
@@ -88,6 +89,36 @@ def test_a_dry_run_changes_nothing_and_the_build_after_it_adds_a_version(
     given = parameters(cloud)
     assert [given[f"Version{number}"] for number in (1, 2, 3)] == ["2", sources.version, "none"]
     assert build(newer).steps == ()
+
+
+def test_the_s3_way_tells_the_domain_where_templates_lie(cloud, first, build, sources):
+    sagemaker = cloud.client("sagemaker")
+    arn = sagemaker.create_domain(
+        DomainName="team", AuthMode="IAM", DefaultUserSettings={}, SubnetIds=["s"], VpcId="v"
+    )["DomainArn"]
+    sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "team", "Value": "ml"}])
+    wish = replace(WISH, domain=arn.rpartition("/")[2])
+    build(sources, wish)
+    tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
+    location = "s3://templates-1/templates/"
+    assert tags == {"team": "ml", "sagemaker:projectS3TemplatesLocation": location}
+    s3, place = cloud.client("s3"), {"Bucket": "templates-1", "Key": "templates/pipeline.yml"}
+    assert s3.get_object(**place)["Body"].read().decode() == sources.pipeline
+    visible = [{"Key": "sagemaker:studio-visibility", "Value": "true"}]
+    assert s3.get_object_tagging(**place)["TagSet"] == visible
+    assert parameters(cloud)["S3Templates"] == "yes"
+    assert build(sources, wish).steps == ()
+
+
+def test_a_bucket_of_another_account_is_refused(cloud, build, sources):
+    s3_backends["111111111111"]["aws"].create_bucket("theirs", cloud.region)
+    with pytest.raises(ScriptError, match="Bucket theirs: it belongs to another account"):
+        build(sources, replace(WISH, bucket="theirs"))
+
+
+def test_a_domain_that_does_not_exist_is_refused(build, sources):
+    with pytest.raises(ScriptError, match="Domain d-none: none of that id in xx-local-1"):
+        build(sources, replace(WISH, domain="d-none"))
 
 
 def test_an_update_that_fails_says_what_and_why(cloud, first, build, sources):

@@ -38,14 +38,14 @@ SECONDS = 120.0
 
 
 @pytest.fixture
-def whole(organization: Organization, templates: Path, tmp_path: Path) -> MakeProject:
+def whole(organization: Organization, synthesized: Path, tmp_path: Path) -> MakeProject:
     """Make a project with everything that releases leave, and give its key."""
 
     def make(name: str) -> str:
         key = organization.created(name)
         context = tmp_path / name
         context.mkdir()
-        Release(organization, key, templates, context).make_everything()
+        Release(organization, key, synthesized, context).make_everything()
         return key
 
     return make
@@ -165,11 +165,11 @@ def test_child_stacks_may_be_gone_before(
 
 
 def test_without_the_deploy_role_nothing_is_touched(
-    cloud: LocalCloud, account: Account, organization: Organization, templates: Path
+    cloud: LocalCloud, account: Account, organization: Organization, synthesized: Path
 ) -> None:
     with nothing_else_changes(cloud) as besides:
         key = organization.created("roleless")
-        deploy(organization, key, "workflow", templates)
+        deploy(organization, key, "workflow", synthesized)
         role = organization.outputs(key)["DeployRoleArn"].rpartition("/")[2]
         everything = besides()
         removal.DeleteRole(role).run(account)

@@ -8,22 +8,38 @@ from cfn.evaluation import NAMES, evaluate, load
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlsystem.names import Names
+
 DOCUMENT = load("pipeline.yml")
 EXAMINE = settings(deadline=None, max_examples=50)  # each evaluates the whole template
 
 #: Type -> longest name and its pattern, from each service's API reference.
 LIMITS = {
+    "AWS::CloudWatch::Alarm": (255, r"[\x20-\x7e]+"),
     "AWS::CodeBuild::Project": (150, r"[A-Za-z0-9][A-Za-z0-9\-_]{1,149}"),
     "AWS::CodeCommit::Repository": (100, r"[\w.-]+"),
+    "AWS::CodeDeploy::Application": (100, r"[A-Za-z0-9._+=,@-]+"),
+    "AWS::CodeDeploy::DeploymentGroup": (100, r"[A-Za-z0-9._+=,@-]+"),
     "AWS::CodePipeline::Pipeline": (100, r"[A-Za-z0-9.@\-_]+"),
     "AWS::ECR::Repository": (256, r"[a-z0-9]+([._/-][a-z0-9]+)*"),
     "AWS::Events::Rule": (64, r"[.\-_A-Za-z0-9]+"),
     "AWS::KMS::Alias": (256, r"alias/[a-zA-Z0-9/_-]+"),
+    "AWS::Lambda::Function": (64, r"[A-Za-z0-9_-]+"),
     "AWS::Logs::LogGroup": (512, r"[.\-_/#A-Za-z0-9]+"),
     "AWS::S3::Bucket": (63, r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]"),
     "AWS::SNS::Topic": (256, r"[A-Za-z0-9_-]+"),
+    "AWS::SageMaker::Endpoint": (63, r"[a-zA-Z0-9](-*[a-zA-Z0-9])*"),
+    "AWS::SageMaker::EndpointConfig": (63, r"[a-zA-Z0-9](-*[a-zA-Z0-9])*"),
+    "AWS::SageMaker::Model": (63, r"[a-zA-Z0-9](-*[a-zA-Z0-9])*"),
     "AWS::SageMaker::ModelPackageGroup": (63, r"[a-zA-Z0-9](-*[a-zA-Z0-9])*"),
+    "AWS::StepFunctions::StateMachine": (80, r"[A-Za-z0-9_-]+"),
 }
+#: What a release calls its own, without a stack: :class:`mlsystem.names.Names` -> length.
+OF_A_RELEASE = {
+    "prepare_job": 63, "training_job": 63, "evaluate_job": 63, "model": 63, "endpoint_config": 63,
+    "endpoint": 63, "model_package_group": 63, "state_machine": 80, "execution": 80,
+    "dev_model": 63, "dev_endpoint_config": 63, "dev_endpoint": 63,
+}  # fmt: skip
 #: CodePipeline appends "-" and an id of 36 characters to the prefix of an execution's name.
 EXECUTION = 80 - 37
 STACK = 128
@@ -105,6 +121,74 @@ def test_two_projects_share_no_name(one, other):
         return
     ours, theirs = (evaluate(DOCUMENT, {**parameters}) for parameters in (one, other))
     assert not {r.name for r in every_name(ours)} & {r.name for r in every_name(theirs)}
+
+
+# ------------------------------------------------------------------------------ of releases
+
+#: CodePipeline's ids of executions.
+RELEASES = st.uuids(version=4).map(str)
+
+
+def key_of(parameters):
+    return f"{parameters['ModelName']}-{parameters['SageMakerProjectId']}"
+
+
+@given(EXAMPLES, RELEASES)
+def test_names_of_a_release_fit_and_are_the_projects(parameters, release):
+    key = key_of(parameters)
+    names = Names(key, release)
+    for name, limit in OF_A_RELEASE.items():
+        value = getattr(names, name)
+        assert len(value) <= limit, value
+        assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*", value), value
+        # What roles may reach begins with the project's key: it must stay whole.
+        assert name == "execution" or value == key or value.startswith(f"{key}-"), value
+
+
+@given(EXAMPLES, EXAMPLES, RELEASES)
+def test_releases_of_two_projects_share_no_name(one, other, release):
+    if one["SageMakerProjectId"] == other["SageMakerProjectId"]:
+        return
+    ours, theirs = (
+        {getattr(Names(key_of(parameters), release), name) for name in OF_A_RELEASE}
+        - {Names(key_of(parameters), release).execution}  # named within its state machine
+        for parameters in (one, other)
+    )
+    assert not ours & theirs
+
+
+def names_in(path, parameters, release):
+    """Names that a synthesized template gives to what it makes, by type."""
+    document = load(path)
+    names = Names(key_of(parameters), release)
+    given = {"ProjectName": names.project, "Release": names.label}
+    required = {
+        name: given.get(name, 1 if rule["Type"] == "Number" else f"any-{name.lower()}")
+        for name, rule in document["Parameters"].items()
+        if "Default" not in rule
+    }
+    return [(each.type, each.name) for each in every_name(evaluate(document, required))]
+
+
+@EXAMINE
+@given(EXAMPLES, RELEASES)
+def test_synthesized_templates_name_as_projects_do(synthesized, parameters, release):
+    """dev.json, workflow.json: within limits, in the project's name, none in two of them."""
+    found = [
+        each
+        for path in sorted(synthesized.glob("*.json"))
+        for each in set(names_in(path, parameters, release))
+    ]
+    assert len(found) >= 5
+    assert len(set(found)) == len(found)
+    ours = {(each.type, each.name) for each in every_name(evaluate(DOCUMENT, parameters))}
+    assert not ours & set(found)
+    for kind, name in found:
+        limit, pattern = LIMITS[kind]
+        assert len(name) <= limit, name
+        assert re.fullmatch(pattern, name), name
+        last = name.rsplit("/", 1)[-1].removeprefix("CodeDeployHook_")
+        assert last.startswith(f"{key_of(parameters)}-"), name
 
 
 @pytest.mark.parametrize(

@@ -19,19 +19,19 @@ LAUNCH = (
     "LaunchRolesPolicy",
 )
 BOUNDARY = needs.studio().resources["PermissionsBoundary"].properties["PolicyDocument"]
+DEPLOY_BOUNDARY = needs.studio().resources["DeployBoundary"].properties["PolicyDocument"]
+PROJECT = needs.project(Production="yes")
 
 
 def launch_policies():
     return Policies(identity=tuple(identity_documents(needs.studio(), *LAUNCH)))
 
 
-def deploy_policies():
-    identity = identity_documents(needs.project(), "DeployRole")
-    return Policies(identity=tuple(identity), boundary=BOUNDARY)
+def deploy_policies(role):
+    return Policies(identity=tuple(identity_documents(PROJECT, role)), boundary=DEPLOY_BOUNDARY)
 
 
 LAUNCH_ROLE = EXPORTS["mlsystem-launch-role"]
-DEPLOY_ROLE = needs.project().resources["DeployRole"].arn
 
 
 def everything_needed(stacks):
@@ -169,8 +169,48 @@ EVERYTHING = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
 OWN = {f"aws:principaltag/{PROJECT_TAG}": (workflow.KEY,)}
 
 
-def test_the_deploy_role_may_do_what_the_projects_own_stacks_take():
-    assert refused(deploy_policies(), DEPLOY_ROLE, workflow.stacks(), OWN) == []
+WORKFLOW, DEV, *PRODUCTION = (
+    workflow.stack(name, **more)
+    for name, more in (
+        ("workflow", {}), ("dev", {}), ("prod", {}), ("prod", workflow.OTHERWISE),
+    )
+)  # fmt: skip
+DEPLOYED = {"DeployRole": (WORKFLOW, DEV), "ProductionRole": PRODUCTION}
+
+
+@pytest.mark.parametrize("role", DEPLOYED)
+def test_a_deploy_role_may_do_what_its_stacks_take(role):
+    arn = PROJECT.resources[role].arn
+    assert refused(deploy_policies(role), arn, DEPLOYED[role], OWN) == []
+
+
+def test_the_production_role_may_do_nothing_else():
+    allowed = {
+        action
+        for document in deploy_policies("ProductionRole").identity
+        for statement in document["Statement"]
+        for action in as_list(statement["Action"])
+    }
+    needed = {action for _, _, _, action in everything_needed(PRODUCTION)}
+    assert sorted(allowed - needed) == []
+
+
+@pytest.mark.parametrize(
+    ("action", "thing"),
+    [
+        (
+            "sagemaker:DeleteEndpoint",
+            f"sagemaker:{REGION}:{ACCOUNT}:endpoint/{workflow.KEY}-prod-r",
+        ),
+        ("sagemaker:DeleteModel", f"sagemaker:{REGION}:{ACCOUNT}:model/{workflow.KEY}-prod-r"),
+        ("lambda:UpdateAlias", f"lambda:{REGION}:{ACCOUNT}:function:{workflow.KEY}-api"),
+    ],
+)
+def test_what_deploys_dev_touches_nothing_of_production(action, thing):
+    request = Request(action, f"arn:aws:{thing}", OWN, KEYS)
+    assert not decide(deploy_policies("DeployRole"), request).allowed
+    if action != "lambda:UpdateAlias":
+        assert decide(deploy_policies("ProductionRole"), request).allowed
 
 
 def grants():
@@ -180,6 +220,8 @@ def grants():
             if document.kind != "identity":
                 continue
             for statement in document.statements():
+                if statement["Effect"] == "Deny":
+                    continue
                 for action in as_list(statement["Action"]):
                     for arn in as_list(statement["Resource"]):
                         yield document, action, arn, statement.get("Condition", {})
@@ -187,16 +229,24 @@ def grants():
 
 def test_the_boundary_and_the_key_take_nothing_from_a_projects_roles():
     taken = set()
-    policies = Policies(identity=(EVERYTHING,), boundary=BOUNDARY)
     for document, action, arn, conditions in grants():
+        boundary = _boundary_of(document.resource)
+        policies = Policies(identity=(EVERYTHING,), boundary=boundary)
         thing = arn if arn == "*" else arn.replace("*", "x")
         context = {**OWN, **_satisfying(conditions)}
-        if action.startswith("kms:"):
+        if action.startswith("kms:") or boundary is DEPLOY_BOUNDARY:
             context[f"aws:resourcetag/{PROJECT_TAG}"] = (workflow.KEY,)
+        if action.startswith("elasticfilesystem:Client"):
+            context["elasticfilesystem:accessedviamounttarget"] = ("true",)
         request = Request(action, thing, context, KEYS)
         if not is_allowed(policies, document.resource.arn, request):
             taken.add(f"{document.where}: {action} on {arn}")
     assert sorted(taken) == []
+
+
+def _boundary_of(role):
+    named = role.properties["PermissionsBoundary"]
+    return DEPLOY_BOUNDARY if "deploy" in named else BOUNDARY
 
 
 def _satisfying(conditions):
@@ -224,26 +274,34 @@ BEYOND = [
     ("secretsmanager:GetSecretValue", of("secretsmanager", "secret:x")),
     ("ec2:RunInstances", "*"),
     ("lambda:CreateFunction", of("lambda", "function:x")),
+    ("lambda:UpdateAlias", of("lambda", f"function:{OTHER}-api")),
+    ("lambda:InvokeFunction", of("lambda", f"function:CodeDeployHook_{OTHER}-before")),
+    ("codedeploy:CreateDeployment", of("codedeploy", f"deploymentgroup:{OTHER}-prod/x")),
+    ("cloudwatch:DeleteAlarms", of("cloudwatch", f"alarm:{OTHER}-prod-x")),
+    ("apigateway:DELETE", f"arn:aws:apigateway:{REGION}::/restapis/theirs"),
+    ("ec2:DeleteSecurityGroup", of("ec2", "security-group/theirs")),
     ("organizations:LeaveOrganization", "*"),
 ]
 
 
 @pytest.mark.parametrize(("action", "arn"), BEYOND)
-def test_an_administrator_within_the_boundary_reaches_one_project_alone(action, arn):
-    policies = Policies(identity=(EVERYTHING,), boundary=BOUNDARY)
+@pytest.mark.parametrize("boundary", [BOUNDARY, DEPLOY_BOUNDARY], ids=["roles", "deployments"])
+def test_an_administrator_within_a_boundary_reaches_one_project_alone(boundary, action, arn):
+    policies = Policies(identity=(EVERYTHING,), boundary=boundary)
     assert not decide(policies, Request(action, arn, OWN, KEYS)).allowed
 
 
 def test_a_role_cannot_be_tagged_into_another_project():
-    policies = Policies(identity=(EVERYTHING,), boundary=BOUNDARY)
+    policies = Policies(identity=(EVERYTHING,), boundary=DEPLOY_BOUNDARY)
     role = of("iam", f"role/mlsystem/{workflow.KEY}/x")
     for value, allowed in ((workflow.KEY, True), (OTHER, False)):
         context = {**OWN, f"aws:requesttag/{PROJECT_TAG}": (value,)}
         assert decide(policies, Request("iam:TagRole", role, context, KEYS)).allowed is allowed
 
 
-def test_a_role_without_the_tag_reaches_no_project():
-    policies = Policies(identity=(EVERYTHING,), boundary=BOUNDARY)
+@pytest.mark.parametrize("boundary", [BOUNDARY, DEPLOY_BOUNDARY], ids=["roles", "deployments"])
+def test_a_role_without_the_tag_reaches_no_project(boundary):
+    policies = Policies(identity=(EVERYTHING,), boundary=boundary)
     for arn in (f"arn:aws:s3:::{workflow.KEY}-data/x", "arn:aws:s3:::-x/x"):
         request = Request("s3:GetObject", arn, {}, KEYS | {"aws:principaltag/*"})
         assert not decide(policies, request).allowed

@@ -94,14 +94,16 @@ def test_it_exports_what_projects_import():
     assert dict(needs.studio().exports) == EXPORTS
 
 
-def test_the_boundary_speaks_of_itself():
-    boundary = needs.studio().resources["PermissionsBoundary"]
+def test_what_deployments_make_stays_within_the_boundary_of_roles():
+    studio = needs.studio().resources
     (statement,) = [
         each
-        for each in boundary.properties["PolicyDocument"]["Statement"]
+        for each in studio["DeployBoundary"].properties["PolicyDocument"]["Statement"]
         if each["Sid"] == "OwnRolesWithinTheBoundary"
     ]
-    assert statement["Condition"]["StringEquals"]["iam:PermissionsBoundary"] == boundary.arn
+    inner = studio["PermissionsBoundary"]
+    assert statement["Condition"]["StringEquals"]["iam:PermissionsBoundary"] == inner.arn
+    assert "iam:CreateRole" not in str(inner.properties["PolicyDocument"]), "roles make no roles"
 
 
 def test_tags_are_chosen_for_the_user():

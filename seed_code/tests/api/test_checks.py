@@ -334,6 +334,19 @@ def test_records_of_others_do_not_count(release):
     assert made.clock.now <= 35
 
 
+def test_a_record_without_the_answer_does_not_count(release):
+    made = release(guard="after")
+
+    def capture_questions() -> None:
+        made.capture()
+        for key, text in made.account.objects.items():
+            if key.endswith(".jsonl"):
+                made.account.objects[key] = text.replace(b"endpointOutput", b"endpointError")
+
+    made.clock.waiting = [capture_questions]
+    assert _found(made.judge(seconds=20)) == {"golden": True, "captured": False}
+
+
 def test_an_alias_that_is_still_moving_is_waited_for(release):
     made = release("lambda", guard="after")
     answer = made.served.api.answer

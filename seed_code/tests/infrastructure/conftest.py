@@ -26,6 +26,12 @@ PARAMETERS: dict[str, Any] = {
     "RepositoryName": "churn/image",
     "PermissionsBoundaryArn": "arn:aws:iam::123456789012:policy/boundary",
     "Release": "r-1",
+    "ReleaseId": "r-1",
+    "Serving": "endpoint",
+    "ApiImageUri": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/churn/api@sha256:" + 64 * "b",
+    "NotificationTopicArn": "arn:aws:sns:eu-west-1:123456789012:churn-notifications",
+    "FileSystemArn": "arn:aws:elasticfilesystem:eu-west-1:123456789012:file-system/fs-0a",
+    "AccessPointArn": "arn:aws:elasticfilesystem:eu-west-1:123456789012:access-point/fsap-0a",
     "ImageUri": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/churn/image@sha256:" + 64 * "a",
     "ModelArchiveUri": "s3://bucket/releases/r-1/model/job/output/model.tar.gz",
     "InstanceType": "ml.m5.large",
@@ -82,7 +88,8 @@ def sample_value(name: str) -> Any:
     resource, _, attribute = name.partition(".")
     if attribute.endswith("Name"):
         return resource
-    assert attribute in ("", "Arn"), name
+    if attribute not in ("", "Arn"):
+        return name
     return f"arn:aws:iam::123456789012:role/{resource}"
 
 
@@ -103,6 +110,12 @@ def resources(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def dev_resources(templates: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """The same of the dev endpoint's."""
     return _deployed(templates["dev"])
+
+
+@pytest.fixture(scope="session")
+def production(templates: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The same of production's, as it is with an endpoint; parameters that vary are their names."""
+    return _deployed(templates["prod"])
 
 
 def _definition(template: dict[str, Any], reference: Callable[[str], str]) -> dict[str, Any]:

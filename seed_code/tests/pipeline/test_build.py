@@ -329,14 +329,14 @@ def test_the_digest_of_our_image_can_be_computed():
     )
 
 
-@pytest.mark.parametrize("name", ["buildspec.yml", "buildspec-test.yml"])
+@pytest.mark.parametrize("name", ["buildspec.yml", "buildspec-test.yml", "buildspec-release.yml"])
 def test_a_buildspec_runs_programs_and_exports_files_that_they_write(name):
     document = yaml.safe_load((SEED_CODE / name).read_text())
     assert document["version"] == 0.2
     commands = [line for phase in document["phases"].values() for line in phase["commands"]]
     assert all(re.match(r"python -m \w+ |export [A-Z]+=", command) for command in commands)
     assert "post_build" not in document["phases"]
-    exported = document["env"]["exported-variables"]
+    exported = document.get("env", {}).get("exported-variables", [])
     exports = [command for command in commands if command.startswith("export")]
     assert exports == [f'export {one}="$(cat release/exports/{one})"' for one in exported]
 
@@ -344,6 +344,6 @@ def test_a_buildspec_runs_programs_and_exports_files_that_they_write(name):
 def test_the_artifact_is_what_the_pipeline_takes():
     document = yaml.safe_load((SEED_CODE / "buildspec.yml").read_text())
     assert sorted(document["artifacts"]["files"]) == [
-        "dev-configuration.json", "dev.json", "workflow-configuration.json",
+        "dev-configuration.json", "dev.json", "prod*.json", "workflow-configuration.json",
         "workflow-input.json", "workflow.json",
     ]  # fmt: skip

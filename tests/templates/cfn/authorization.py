@@ -94,6 +94,9 @@ def excerpt(
         if privilege is None:
             continue
         types = privilege["resource_types"]
+        if service == "apigateway":
+            # Its actions are HTTP's verbs; the reference lists them for the newer APIs alone.
+            types = {**_everything(definition[service]), **types}
         kinds = [kind for kind in sorted(types) if kind and is_ours(service, kind)]
         found["actions"][name] = {
             "kinds": {kind: sorted(wanted & set(types[kind]["condition_keys"])) for kind in kinds},
@@ -109,6 +112,10 @@ def excerpt(
             }
     found["resources"] = dict(sorted(found["resources"].items()))
     return found
+
+
+def _everything(service: Mapping[str, Any]) -> dict[str, Any]:
+    return {kind: {"required": False, "condition_keys": []} for kind in service["resources"]}
 
 
 def as_regex(arn: str) -> str:

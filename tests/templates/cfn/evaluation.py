@@ -22,6 +22,7 @@ __all__ = [
     "ACCOUNT",
     "REGION",
     "ROOT",
+    "STACK",
     "Resource",
     "Stack",
     "evaluate",
@@ -34,12 +35,17 @@ __all__ = [
 ROOT = Path(__file__).parents[3]
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"
+#: The stack of things that CloudFormation names after it.
+STACK = "model-p-default-prod"
 ZONES = ["eu-west-1a", "eu-west-1b", "eu-west-1c"]
 
 #: What the organization's stack exports.
 EXPORTS = {
     "mlsystem-template-bucket": "templates",
     "mlsystem-access-log-bucket": "templates-access-logs",
+    "mlsystem-deploy-boundary": (
+        f"arn:aws:iam::{ACCOUNT}:policy/mlsystem-organization/mlsystem-deploy-boundary-{REGION}"
+    ),
     "mlsystem-launch-role": f"arn:aws:iam::{ACCOUNT}:role/mlsystem-organization/LaunchRole",
     "mlsystem-permissions-boundary": (
         f"arn:aws:iam::{ACCOUNT}:policy/mlsystem-organization/"
@@ -102,14 +108,20 @@ def evaluate(
 
 #: Type -> property that names it. Others get an id: here their logical id.
 NAMES = {
+    "AWS::CloudWatch::Alarm": "AlarmName",
     "AWS::CodeBuild::Project": "Name",
     "AWS::CodeCommit::Repository": "RepositoryName",
+    "AWS::CodeDeploy::Application": "ApplicationName",
+    "AWS::CodeDeploy::DeploymentGroup": "DeploymentGroupName",
     "AWS::CodePipeline::Pipeline": "Name",
     "AWS::ECR::Repository": "RepositoryName",
     "AWS::Events::Rule": "Name",
     "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
     "AWS::IAM::Role": "RoleName",
     "AWS::KMS::Alias": "AliasName",
+    "AWS::Lambda::Alias": "FunctionName",
+    "AWS::Lambda::Function": "FunctionName",
+    "AWS::Lambda::Version": "FunctionName",
     "AWS::Logs::LogGroup": "LogGroupName",
     "AWS::S3::Bucket": "BucketName",
     "AWS::SNS::Topic": "TopicName",
@@ -122,8 +134,31 @@ NAMES = {
 
 #: Type -> ARN, from region (r), account (a), name (n) and path (p).
 ARNS = {
+    "AWS::ApiGateway::ApiKey": "arn:aws:apigateway:{r}::/apikeys/{n}",
+    **{
+        f"AWS::ApiGateway::{kind}": f"arn:aws:apigateway:{{r}}::/restapis/Api/{kind}/{{n}}"
+        for kind in (
+            "Deployment",
+            "GatewayResponse",
+            "Method",
+            "Model",
+            "RequestValidator",
+            "Resource",
+            "Stage",
+        )
+    },
+    "AWS::ApiGateway::RestApi": "arn:aws:apigateway:{r}::/restapis/{n}",
+    "AWS::ApiGateway::UsagePlan": "arn:aws:apigateway:{r}::/usageplans/{n}",
+    "AWS::ApiGateway::UsagePlanKey": "arn:aws:apigateway:{r}::/usageplans/UsagePlan/keys/{n}",
+    "AWS::ApplicationAutoScaling::ScalableTarget": (
+        "arn:aws:application-autoscaling:{r}:{a}:scalable-target/{n}"
+    ),
+    "AWS::CloudWatch::Alarm": "arn:aws:cloudwatch:{r}:{a}:alarm:{n}",
     "AWS::CodeBuild::Project": "arn:aws:codebuild:{r}:{a}:project/{n}",
     "AWS::CodeCommit::Repository": "arn:aws:codecommit:{r}:{a}:{n}",
+    "AWS::CodeDeploy::Application": "arn:aws:codedeploy:{r}:{a}:application:{n}",
+    "AWS::CodeDeploy::DeploymentConfig": "arn:aws:codedeploy:{r}:{a}:deploymentconfig:{s}-{n}",
+    "AWS::CodeDeploy::DeploymentGroup": "arn:aws:codedeploy:{r}:{a}:deploymentgroup:{n}/{n}",
     "AWS::CodePipeline::Pipeline": "arn:aws:codepipeline:{r}:{a}:{n}",
     "AWS::EC2::EIP": "arn:aws:ec2:{r}:{a}:elastic-ip/{n}",
     "AWS::EC2::FlowLog": "arn:aws:ec2:{r}:{a}:vpc-flow-log/{n}",
@@ -142,6 +177,9 @@ ARNS = {
     "AWS::IAM::Role": "arn:aws:iam::{a}:role{p}{n}",
     "AWS::KMS::Alias": "arn:aws:kms:{r}:{a}:{n}",
     "AWS::KMS::Key": "arn:aws:kms:{r}:{a}:key/{n}",
+    "AWS::Lambda::Alias": "arn:aws:lambda:{r}:{a}:function:{n}:live",
+    "AWS::Lambda::Function": "arn:aws:lambda:{r}:{a}:function:{n}",
+    "AWS::Lambda::Version": "arn:aws:lambda:{r}:{a}:function:{n}:1",
     "AWS::Logs::LogGroup": "arn:aws:logs:{r}:{a}:log-group:{n}",
     "AWS::S3::Bucket": "arn:aws:s3:::{n}",
     "AWS::SNS::Topic": "arn:aws:sns:{r}:{a}:{n}",
@@ -154,6 +192,8 @@ ARNS = {
 
 _REF_IS_ARN = {
     "AWS::IAM::ManagedPolicy",
+    "AWS::Lambda::Alias",
+    "AWS::Lambda::Version",
     "AWS::SNS::Topic",
     "AWS::SageMaker::Endpoint",
     "AWS::SageMaker::EndpointConfig",
@@ -219,7 +259,7 @@ class _Evaluation:
         body = self._resources[logical_id]
         path = self.value(body.get("Properties", {}).get("Path", "/"))
         pattern = ARNS.get(body["Type"], "{n}")
-        return pattern.format(r=REGION, a=ACCOUNT, n=self._name(logical_id), p=path)
+        return pattern.format(r=REGION, a=ACCOUNT, s=STACK, n=self._name(logical_id), p=path)
 
     # --- values
 

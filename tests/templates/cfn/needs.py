@@ -62,13 +62,46 @@ UNSAID = {
     # Encrypted for who creates the endpoint.
     # https://docs.aws.amazon.com/sagemaker/latest/dg/encryption-at-rest.html
     "AWS::SageMaker::EndpointConfig": {"create": ["kms:CreateGrant"]},
+    # Whoever makes a function of an image must be able to pull it.
+    # https://docs.aws.amazon.com/lambda/latest/dg/images-permissions.html
+    "AWS::Lambda::Function": {"create": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]},
+    # Application Auto Scaling asks and changes with the permissions of the caller.
+    # https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling-prerequisites.html
+    "AWS::ApplicationAutoScaling::ScalableTarget": {
+        "create": [
+            "sagemaker:DescribeEndpoint",
+            "sagemaker:DescribeEndpointConfig",
+            "sagemaker:UpdateEndpointWeightsAndCapacities",
+        ],
+    },
 }
 
 #: Type -> property -> actions that are needed for that property alone.
 UNUSED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "AWS::ApiGateway::Method": {"Integration.Credentials": ("iam:PassRole",)},
+    "AWS::ApiGateway::RestApi": {
+        "BodyS3Location": ("s3:GetObject",),
+        "CloneFrom": ("iam:PassRole",),
+        "Policy": ("apigateway:UpdateRestApiPolicy",),
+    },
+    "AWS::ApplicationAutoScaling::ScalableTarget": {
+        "RoleARN": ("iam:PassRole",),
+        "ScheduledActions": (
+            "application-autoscaling:DeleteScheduledAction",
+            "application-autoscaling:PutScheduledAction",
+        ),
+        "ServiceNamespace=lambda": (
+            "lambda:DeleteProvisionedConcurrencyConfig",
+            "lambda:GetProvisionedConcurrencyConfig",
+            "lambda:PutProvisionedConcurrencyConfig",
+        ),
+    },
     "AWS::CodeCommit::Repository": {
         "Triggers": ("codecommit:PutRepositoryTriggers",),
         "KmsKeyId": ("codecommit:UpdateRepositoryEncryptionKey",),
+    },
+    "AWS::CodeDeploy::DeploymentGroup": {
+        "OnPremisesInstanceTagFilters": ("codedeploy:RegisterOnPremisesInstance",),
     },
     "AWS::CodePipeline::Pipeline": {
         "DisableInboundStageTransitions": (
@@ -132,6 +165,46 @@ UNUSED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "AWS::KMS::Key": {
         "Enabled": ("kms:DisableKey", "kms:EnableKey"),
         "EnableKeyRotation=False": ("kms:DisableKeyRotation",),
+    },
+    "AWS::Lambda::Alias": {
+        "ProvisionedConcurrencyConfig": (
+            "lambda:DeleteProvisionedConcurrencyConfig",
+            "lambda:PutProvisionedConcurrencyConfig",
+        ),
+    },
+    "AWS::Lambda::Function": {
+        "CapacityProviderConfig": ("lambda:PassCapacityProvider",),
+        "Code.S3Bucket": ("s3:GetObject", "s3:GetObjectVersion"),
+        "CodeSigningConfigArn": (
+            "lambda:DeleteFunctionCodeSigningConfig",
+            "lambda:GetCodeSigningConfig",
+            "lambda:PutFunctionCodeSigningConfig",
+        ),
+        "FunctionScalingConfig": ("lambda:PutFunctionScalingConfig",),
+        "KmsKeyArn": (
+            "kms:CreateGrant",
+            "kms:Decrypt",
+            "kms:DescribeKey",
+            "kms:Encrypt",
+            "kms:GenerateDataKey",
+        ),
+        "Layers": ("lambda:GetLayerVersion",),
+        "RecursiveLoop": ("lambda:PutFunctionRecursionConfig",),
+        "ReservedConcurrentExecutions": (
+            "lambda:DeleteFunctionConcurrency",
+            "lambda:PutFunctionConcurrency",
+        ),
+        "RuntimeManagementConfig": (
+            "lambda:AssociateRuntimeAlias",
+            "lambda:PutRuntimeManagementConfig",
+        ),
+        "S3FilesConfigs": ("s3files:ListMountTargets",),
+        "FileSystemConfigs": ("elasticfilesystem:DescribeMountTargets",),
+    },
+    "AWS::Lambda::Version": {
+        "FunctionScalingConfig": ("lambda:PutFunctionScalingConfig",),
+        "ProvisionedConcurrencyConfig": ("lambda:PutProvisionedConcurrencyConfig",),
+        "RuntimePolicy": ("lambda:PutRuntimeManagementConfig",),
     },
     "AWS::Logs::LogGroup": {
         "DataProtectionPolicy": (
@@ -243,6 +316,8 @@ def _is_used(resource: Resource, use: str) -> bool:
 
 @functools.cache
 def _handlers(type_: str) -> dict[str, list[str]]:
+    if type_.startswith("Custom::"):
+        return {name: ["lambda:InvokeFunction"] for name in ("create", "update", "delete")}
     if type_ in _UNREGISTERED:
         return _UNREGISTERED[type_]
     schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema(REGION, type_).schema
@@ -273,7 +348,7 @@ def project(**parameters: str) -> Stack:
 def projects() -> list[Stack]:
     """Return a project for each resource that a parameter brings in."""
     return [
-        project(NetworkEgress="nat", NotificationEmail="a@b.de"),
+        project(NetworkEgress="nat", NotificationEmail="a@b.de", Production="yes"),
         project(NetworkEgress="endpoints", CodeProvider="CodeConnections",
                 ConnectionArn=_CONNECTION, RepositoryId="a/b"),
     ]  # fmt: skip
@@ -315,7 +390,6 @@ def all_actions() -> set[str]:
         action
         for stack in stacks()
         for resource in stack.resources.values()
-        if resource.type.startswith("AWS::")
         for actions in needed(resource).values()
         for action in actions
     }

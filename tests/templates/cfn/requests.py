@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cfn import authorization
-from cfn.evaluation import ACCOUNT, REGION, Resource, Stack, walk
+from cfn.evaluation import ACCOUNT, REGION, STACK, Resource, Stack, walk
 from local_cloud.policies import Request
 
 __all__ = ["KEYS", "OTHERS", "PROJECT_TAG", "requests"]
@@ -22,6 +22,8 @@ PROJECT_TAG = "mlsystem-project"
 #: Condition keys that a policy of ours may ask for; where a request does not carry one it has none.
 KEYS = frozenset(
     {
+        "application-autoscaling:service-namespace",
+        "aws:requesttag/*",
         "aws:resourcetag/*",
         "cloudformation:roleArn",
         "cloudwatch:namespace",
@@ -40,13 +42,31 @@ KEYS = frozenset(
 
 #: Who is handed a role by a resource of this type.
 _PASSED_TO = {
+    "AWS::CodeDeploy::DeploymentGroup": "codedeploy.amazonaws.com",
     "AWS::CodeBuild::Project": "codebuild.amazonaws.com",
     "AWS::CodePipeline::Pipeline": "codepipeline.amazonaws.com",
     "AWS::EC2::FlowLog": "vpc-flow-logs.amazonaws.com",
     "AWS::Events::Rule": "events.amazonaws.com",
+    "AWS::Lambda::Function": "lambda.amazonaws.com",
     "AWS::SageMaker::EndpointConfig": "sagemaker.amazonaws.com",
     "AWS::SageMaker::Model": "sagemaker.amazonaws.com",
     "AWS::StepFunctions::StateMachine": "states.amazonaws.com",
+}
+
+#: Whose service-linked role a resource of this type may be the first to need, and its name.
+_SERVICE_LINKED = {
+    "AWS::ApplicationAutoScaling::ScalableTarget": (
+        "sagemaker.application-autoscaling.amazonaws.com",
+        "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint",
+    ),
+    "AWS::EFS::FileSystem": (
+        "elasticfilesystem.amazonaws.com",
+        "AWSServiceRoleForAmazonElasticFileSystem",
+    ),
+    "AWS::EFS::MountTarget": (
+        "elasticfilesystem.amazonaws.com",
+        "AWSServiceRoleForAmazonElasticFileSystem",
+    ),
 }
 
 #: Who uses the key when a resource of this type is made.
@@ -59,6 +79,18 @@ _USES_KEY = {
 
 #: Kinds of things that requests are about and that no resource of ours stands for.
 OTHERS = {
+    "cloudwatch:alarm": (
+        f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:"
+        "TargetTracking-endpoint/model-p-default-prod-r/variant/primary-AlarmHigh-0"
+    ),
+    "codedeploy:application": f"arn:aws:codedeploy:{REGION}:{ACCOUNT}:application:{STACK}",
+    "codedeploy:deploymentconfig": (
+        f"arn:aws:codedeploy:{REGION}:{ACCOUNT}:deploymentconfig:CodeDeployDefault.LambdaAllAtOnce"
+    ),
+    "codedeploy:deploymentgroup": (
+        f"arn:aws:codedeploy:{REGION}:{ACCOUNT}:deploymentgroup:{STACK}/{STACK}"
+    ),
+    "ecr:repository": f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/model-p-default-api",
     "codeconnections:Connection": f"arn:aws:codeconnections:{REGION}:{ACCOUNT}:connection/0",
     "codestar-connections:Connection": (
         f"arn:aws:codestar-connections:{REGION}:{ACCOUNT}:connection/0"
@@ -66,6 +98,14 @@ OTHERS = {
     "kms:key": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/TemplateKey",
     "ec2:network-interface": f"arn:aws:ec2:{REGION}:{ACCOUNT}:network-interface/eni",
     "s3:object": "arn:aws:s3:::templates/versions/unpublished/seed_code.zip",
+}
+
+#: The same, of resources that say it in their own way.
+_OWN = {
+    ("AWS::ApplicationAutoScaling::ScalableTarget", kind): (
+        f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{kind}/{STACK}-r"
+    )
+    for kind in ("endpoint", "endpoint-config")
 }
 
 _ROLE = re.compile(r"arn:aws:iam::\d+:role/\S+")
@@ -96,8 +136,7 @@ def requests(
 def _things(stack: Stack, resource: Resource, action: str) -> Iterator[tuple[str, str]]:
     service = action.split(":", maxsplit=1)[0]
     if action == "iam:CreateServiceLinkedRole":
-        owner = "elasticfilesystem.amazonaws.com"
-        name = "AWSServiceRoleForAmazonElasticFileSystem"
+        owner, name = _SERVICE_LINKED[resource.type]
         yield "role", f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/{owner}/{name}"
         return
     if _is_about_roles(action) and resource.type != "AWS::IAM::Role":
@@ -130,7 +169,7 @@ def _of_kind(
     if re.fullmatch(pattern, resource.arn):
         return [resource.arn]
     found = [arn for arn in _mentioned(stack, resource) if re.fullmatch(pattern, arn)]
-    other = OTHERS.get(f"{service}:{kind}")
+    other = OTHERS.get(f"{service}:{kind}") or _OWN.get((resource.type, kind))
     if found or other is None:
         return found
     return [] if optional and service == "ec2" else [other]
@@ -157,7 +196,9 @@ def _carried(resource: Resource, handler: str, action: str, kind: str) -> dict[s
     if action == "iam:PassRole":
         found["iam:passedtoservice"] = _PASSED_TO[resource.type]
     if action == "iam:CreateServiceLinkedRole":
-        found["iam:awsservicename"] = "elasticfilesystem.amazonaws.com"
+        found["iam:awsservicename"] = _SERVICE_LINKED[resource.type][0]
+    if service == "application-autoscaling":
+        found["application-autoscaling:service-namespace"] = "sagemaker"
     if service == "iam" and "PermissionsBoundary" in resource.properties:
         found["iam:permissionsboundary"] = resource.properties["PermissionsBoundary"]
     if verb == "PassConnection":
@@ -182,8 +223,10 @@ def _request_tag(resource: Resource, action: str, kind: str) -> dict[str, str]:
 def _resource_tag(
     stacks: Sequence[Stack], resource: Resource, handler: str, action: str, arn: str
 ) -> dict[str, str]:
-    others = (other for stack in stacks for other in stack.resources.values())
-    theirs = next((_tag(other) for other in others if other.arn == arn), None)
+    others = [other for stack in stacks for other in stack.resources.values()]
+    # What belongs to an API or to a usage plan has its tags.
+    found = (_tag(other) for other in others if f"{arn}/".startswith(f"{other.arn}/"))
+    theirs = next((tag for tag in found if tag is not None), None)
     if theirs is None or _comes_to_be(resource, handler, action, arn):
         return {}
     return {f"aws:resourcetag/{PROJECT_TAG}": theirs}

@@ -12,7 +12,7 @@ from typing import Any
 
 from cfn.evaluation import ACCOUNT, REGION, ROOT, Stack, evaluate
 
-__all__ = ["KEY", "stacks", "templates"]
+__all__ = ["KEY", "OTHERWISE", "stack", "stacks", "templates"]
 
 #: Key of the project that pipeline.yml comes to without parameters.
 KEY = "model-p-default"
@@ -27,7 +27,31 @@ _VALUES = {
         f"arn:aws:iam::{ACCOUNT}:policy/mlsystem-organization/"
         f"mlsystem-permissions-boundary-{REGION}"
     ),
-    "Release": "5b1f3a52-0d5b-4e2c-9d7f-c0ffee000000",
+    "Release": "5b1f-c831bf9b",
+    "ReleaseId": "5b1f3a52-0d5b-4e2c-9d7f-c0ffee000000",
+    "NotificationTopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:{KEY}-notifications",
+    "FileSystemArn": f"arn:aws:elasticfilesystem:{REGION}:{ACCOUNT}:file-system/FileSystem",
+    "AccessPointArn": f"arn:aws:elasticfilesystem:{REGION}:{ACCOUNT}:access-point/AccessPoint",
+    "VpcId": "Vpc",
+    "PrivateSubnetA": "PrivateSubnetA",
+    "PrivateSubnetB": "PrivateSubnetB",
+    "FunctionSecurityGroup": "JobSecurityGroup",
+    "ApiImageUri": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{KEY}-api@sha256:0",
+    "Serving": "endpoint",
+    "RuntimeEndpoint": "yes",
+    "TrafficShift": "CodeDeployDefault.LambdaAllAtOnce",
+    "TrafficKind": "canary",
+    "AlarmsStop": "yes",
+    "ApiAuth": "iam",
+    "ApiQuotaPerDay": "0",
+}
+
+#: What else production can come to.
+OTHERWISE = {
+    "Serving": "lambda",
+    "TrafficShift": "own",
+    "ApiAuth": "key",
+    "ApiQuotaPerDay": "1",
 }
 
 
@@ -43,10 +67,17 @@ def templates() -> dict[str, dict[str, Any]]:
         return {path.name: json.loads(path.read_text(encoding="utf-8")) for path in files}
 
 
+def stack(name: str, **parameters: str) -> Stack:
+    """Return what the template of that name comes to in the project :data:`KEY`."""
+    template = templates()[f"{name}.json"]
+    return evaluate(template, {**_parameters(template), **parameters})
+
+
 @functools.cache
 def stacks() -> tuple[Stack, ...]:
-    """Return what they come to in the project :data:`KEY`."""
-    return tuple(evaluate(template, _parameters(template)) for template in templates().values())
+    """Return what all of them come to; production in both ways."""
+    names = (name.removesuffix(".json") for name in templates())
+    return (*map(stack, names), stack("prod", **OTHERWISE))
 
 
 def _parameters(template: dict[str, Any]) -> dict[str, str]:

@@ -38,7 +38,7 @@ _EVERYTHING = {
 
 
 #: Documents that grant nothing.
-_LIMITS = {"PermissionsBoundary"}
+_LIMITS = {"DeployBoundary", "PermissionsBoundary"}
 
 
 def check(stack: Stack) -> Iterator[str]:

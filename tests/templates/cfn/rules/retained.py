@@ -27,8 +27,8 @@ _TYPES = {
     "AWS::S3::BucketPolicy",
     "AWS::SageMaker::ModelPackageGroup",
 }
-#: CloudFormation deletes the stacks that it made with this role with it.
-_ROLES = {"DeployRole"}
+#: CloudFormation deletes the stacks that it made with these roles with them.
+_ROLES = {"DeployRole", "ProductionRole"}
 
 
 def check(stack: Stack) -> Iterator[str]:

@@ -38,6 +38,8 @@ _UNDOCUMENTED = {
     "codepipeline.amazonaws.com",
     "servicecatalog.amazonaws.com",
 }
+#: They make what a project's code defines; all others are what they make, or beside it.
+_BOUNDARIES = dict.fromkeys(("DeployRole", "ProductionRole"), EXPORTS["mlsystem-deploy-boundary"])
 #: It creates the roles that are bounded; the organization's administrators say what it may.
 _UNBOUNDED = {"LaunchRole"}
 
@@ -54,7 +56,7 @@ def check(stack: Stack) -> Iterator[str]:
 
 
 def _bounded(role: Resource) -> Iterator[str]:
-    if role.properties.get("PermissionsBoundary") != _BOUNDARY:
+    if role.properties.get("PermissionsBoundary") != _BOUNDARIES.get(role.logical_id, _BOUNDARY):
         yield f"{role.logical_id}: no permissions boundary; the organization's is required"
     tags = {tag["Key"]: tag["Value"] for tag in role.properties.get("Tags", [])}
     project = tags.get(PROJECT_TAG)
