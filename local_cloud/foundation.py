@@ -1,12 +1,10 @@
-"""What a project owns before its first release: key, bucket, repository.
-
-``pipeline.yml`` will make these; until a run goes through it they are made here, by the same calls.
-"""
+"""What a workflow without a project needs before its first release: key, bucket, repository."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from local_cloud.cloud import LocalCloud
 from local_cloud.images import Image, Registry
@@ -51,10 +49,7 @@ def lay(cloud: LocalCloud, project: str, image: Image) -> Foundation:
     return Foundation(bucket_name, key_arn, project, image_uri)
 
 
-def upload(
-    cloud: LocalCloud, bucket_name: str, prefix: str, folder: Path, files: list[Path]
-) -> None:
+def upload(s3: Any, bucket_name: str, prefix: str, folder: Path, files: list[Path]) -> None:
     """Put `files` of `folder` below ``s3://<bucket_name>/<prefix>/``."""
-    s3 = cloud.client("s3")
     for path in files:
         s3.upload_file(str(path), bucket_name, f"{prefix}/{path.relative_to(folder).as_posix()}")

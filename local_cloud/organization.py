@@ -21,6 +21,8 @@ __all__ = ["Organization", "publish", "seed"]
 STACK = "ml-organization"
 _SAGEMAKER = "sagemaker.amazonaws.com"
 _POLL_SECONDS = "0.2"
+#: A project's first commit comes from an archive of at most 20 MB.
+_REPOSITORY_DATA_BYTES = 15_000_000
 
 #: What AmazonSageMakerFullAccess gives a Studio role for projects.
 _CREATE_PROJECTS = {
@@ -42,17 +44,26 @@ class Organization:
     approver: str
 
 
-def seed(blueprint: Blueprint, folder: Path) -> None:
-    """Write to `folder` what a project of `blueprint` starts with: settings, data, our code."""
+def seed(blueprint: Blueprint, folder: Path) -> bool:
+    """Write to `folder` what a project of `blueprint` starts with: settings, data, our code.
+
+    Returns
+    -------
+    Whether the data are there; too large ones are not, and must be uploaded to the project's bucket.
+    """
     shutil.copytree(programs.SEED_CODE, folder, ignore=_LEFT_BEHIND)
     shutil.copyfile(blueprint.settings_path, folder / "project.yml")
     if blueprint.data_path.resolve() == (programs.SEED_CODE / "data").resolve():
-        return
+        return True
     shutil.rmtree(folder / "data")
-    for path in blueprint.data_files():
+    found = blueprint.data_files()
+    if sum(path.stat().st_size for path in found) > _REPOSITORY_DATA_BYTES:
+        return False
+    for path in found:
         target = folder / "data" / path.relative_to(blueprint.data_path)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
+    return True
 
 
 def publish(cloud: LocalCloud, seed_code: Path) -> Organization:

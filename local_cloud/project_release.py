@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from typing import Any
 
-from local_cloud import organization, project, release, results
+from local_cloud import foundation, organization, project, release, results
 from local_cloud.blueprint import Blueprint
 from local_cloud.cloud import LocalCloud
 from local_cloud.execution import is_rejected
@@ -34,16 +35,23 @@ def release_project(
     """
     progress.step("Publishing the template")
     seed_code = cloud.root / "work/seed_code"
-    organization.seed(blueprint, seed_code)
+    has_data = organization.seed(blueprint, seed_code)
     people = organization.publish(cloud, seed_code)
     progress.step("Creating the project")
     born = project.create(cloud, people.data_scientist, model, model, progress.step)
     summary.project = {"name": born.name, "id": born.id, "stacks": born.stacks}
     client = partial(cloud.client, role_arn=people.data_scientist, service_principal=_SAGEMAKER)
-    first = release.newest(client, born.outputs["PipelineName"])
-    summary.release = first.id
-    _follow(cloud, first, people, summary, progress)
-    _conclude(cloud, first, born, summary, progress)
+    if not has_data:
+        progress.step("Uploading data")
+        bucket = born.outputs["DataBucketName"]
+        foundation.upload(client("s3"), bucket, "data", blueprint.data_path, blueprint.data_files())
+    last = None
+    for found in release.each(client, born.outputs["PipelineName"]):
+        _follow(cloud, found, people, summary, progress)
+        if last is None or found.workflow():  # the others had nothing to train on
+            last = found
+    assert last is not None  # noqa: S101 - the first one is awaited
+    _conclude(cloud, last, born, summary, progress)
 
 
 def _follow(
@@ -54,9 +62,7 @@ def _follow(
     is_over = False
     while not is_over:
         is_over = found.is_over()
-        summary.pipeline = found.look(cloud.logs)
-        workflow = found.workflow()
-        summary.stages = workflow[1] if workflow else []
+        _look(cloud, found, summary)
         progress.update(summary.rows(), cloud.logs.last_line("/aws/", ""))
         approval = found.approval()
         if approval:
@@ -65,21 +71,30 @@ def _follow(
         time.sleep(_POLL_SECONDS)
 
 
+def _look(cloud: LocalCloud, found: Release, summary: Summary) -> dict[str, Any] | None:
+    """Copy how far the release is; return its workflow's input, once that has been started."""
+    workflow = found.workflow()
+    summary.release = found.id
+    summary.pipeline = found.look(cloud.logs)
+    summary.stages = workflow[1] if workflow else []
+    return workflow[0] if workflow else None
+
+
 def _conclude(
     cloud: LocalCloud, found: Release, born: Project, summary: Summary, progress: Progress
 ) -> None:
-    workflow = found.workflow()
-    if workflow:
-        results.read_evaluation(cloud.client, workflow[0], summary)
+    inputs = _look(cloud, found, summary)
+    if inputs:
+        results.read_evaluation(cloud.client, inputs, summary)
     if found.status() != "Succeeded":
         summary.error = _failure(summary)
         summary.status = "REJECTED" if is_rejected(summary.stages) else "FAILED"
         return
     summary.status = "SUCCEEDED"
-    if workflow:
-        results.read_model(cloud.client, workflow[0], summary)
+    if inputs:
+        results.read_model(cloud.client, inputs, summary)
         progress.step("Asking the endpoint")
-        results.ask(cloud.client, workflow[0], _endpoint(cloud, born), summary)
+        results.ask(cloud.client, inputs, _endpoint(cloud, born), summary)
 
 
 def _endpoint(cloud: LocalCloud, born: Project) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +18,7 @@ from local_cloud import execution
 from local_cloud.logs import Logs
 from local_cloud.summary import Pipeline, PipelineStage, Stage, StageStatus
 
-__all__ = ["Approval", "Release", "newest"]
+__all__ = ["Approval", "Release", "each"]
 
 _POLL_SECONDS = 0.3
 _STATUS: dict[str, Any] = {
@@ -160,14 +160,29 @@ class Release:
         return PipelineStage(name, status, seconds, [action for _, action in runs])
 
 
-def newest(client: Callable[[str], Any], pipeline: str) -> Release:
-    """Return the newest release of a pipeline, waiting for the first one."""
+def each(client: Callable[[str], Any], pipeline: str) -> Iterator[Release]:
+    """Yield a pipeline's releases, oldest first, until there is no newer one; the first is awaited."""
+    seen: set[str] = set()
     while True:
-        found = client("codepipeline").list_pipeline_executions(pipelineName=pipeline, maxResults=1)
-        if found["pipelineExecutionSummaries"]:
-            (summary,) = found["pipelineExecutionSummaries"]
-            return Release(client, pipeline, summary["pipelineExecutionId"])
-        time.sleep(_POLL_SECONDS)
+        waiting = [found for found in _ids(client, pipeline) if found not in seen]
+        if not waiting and seen:
+            return
+        if waiting:
+            seen.add(waiting[0])
+            yield Release(client, pipeline, waiting[0])
+        else:
+            time.sleep(_POLL_SECONDS)
+
+
+def _ids(client: Callable[[str], Any], pipeline: str) -> list[str]:
+    """Ids of a pipeline's executions, oldest first."""
+    pages = client("codepipeline").get_paginator("list_pipeline_executions")
+    found = [
+        summary["pipelineExecutionId"]
+        for page in pages.paginate(pipelineName=pipeline)
+        for summary in page["pipelineExecutionSummaries"]
+    ]
+    return found[::-1]
 
 
 def _action(run: dict[str, Any], logs: Logs) -> Stage:

@@ -84,7 +84,7 @@ def _upload(
 ) -> None:
     data_prefix = results.location(inputs, "data").rstrip("/").split("/", 3)[3]
     files = blueprint.data_files()
-    foundation.upload(cloud, bucket, data_prefix, blueprint.data_path, files)
+    foundation.upload(cloud.client("s3"), bucket, data_prefix, blueprint.data_path, files)
     settings_key = results.location(inputs, "settings").split("/", 3)[3]
     cloud.client("s3").upload_file(str(work / "project.json"), bucket, settings_key)
 

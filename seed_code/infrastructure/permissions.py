@@ -45,7 +45,7 @@ def prepare_role(scope: Construct, project: Project) -> iam.Role:
         project,
         "PrepareRole",
         [
-            *may_read(project, "data/", "releases/*/settings/"),
+            *may_read(project, "data/", "repository-data/", "releases/*/settings/"),
             may_write(project, "releases/*/data/"),
             *_encryption(project),
             *_job_logs(project, "ProcessingJobs", "prepare"),

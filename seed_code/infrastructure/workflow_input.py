@@ -44,6 +44,7 @@ def workflow_input(
     bucket: str,
     image_uri: str,
     *,
+    data_prefix: str | None = None,
     champion_uri: str | None = None,
     champion_package: str | None = None,
     tags: Mapping[str, str] | None = None,
@@ -60,6 +61,8 @@ def workflow_input(
         Name of the project's data bucket.
     image_uri
         Of the container that prepares, trains, evaluates and serves.
+    data_prefix
+        Folder of the bucket with what the release is made from; by default what users upload to.
     champion_uri
         S3 URI of the ``model.tar.gz`` to compare with; left out when the settings ask for no
         comparison.
@@ -86,7 +89,7 @@ def workflow_input(
         "release": names.release,
         "image": image_uri,
         "tags": _tags(names, tags),
-        "prepare": _prepare(settings, names, bucket),
+        "prepare": _prepare(settings, names, bucket, data_prefix or names.data_prefix),
         "train": _train(settings, names, bucket),
         "evaluate": _evaluate(settings, names, bucket, champion),
         "register": {
@@ -106,13 +109,13 @@ def _tags(names: Names, tags: Mapping[str, str] | None) -> list[dict[str, str]]:
 # --- stages -------------------------------------------------------------------------------------
 
 
-def _prepare(settings: Settings, names: Names, bucket: str) -> dict[str, Any]:
+def _prepare(settings: Settings, names: Names, bucket: str, data_prefix: str) -> dict[str, Any]:
     return {
         "job_name": names.prepare_job,
         **_machine(settings.instances.prepare),
         "inputs": [
             _processing_input("settings", _uri(bucket, names.settings_key)),
-            _processing_input("data", _folder_uri(bucket, names.data_prefix)),
+            _processing_input("data", _folder_uri(bucket, data_prefix)),
         ],
         "outputs": [_processing_output("data", _uri(bucket, names.prepared_prefix))],
     }

@@ -172,11 +172,16 @@ class Names:
     def execution(self) -> str:
         return bounded(self.release, LIMITS["execution"])
 
-    # S3 keys, without bucket. `data/` is the user's; everything under `releases/` is written once.
+    # S3 keys, without bucket. `data/` is the user's; everything else is written once.
 
     @property
     def data_prefix(self) -> str:
         return "data"
+
+    @staticmethod
+    def repository_data_prefix(digest: str) -> str:
+        """Data of the repository with this digest: a release's, while nobody has uploaded any."""
+        return f"repository-data/{digest}"
 
     @property
     def release_prefix(self) -> str:

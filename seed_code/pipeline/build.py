@@ -59,15 +59,21 @@ def build(
         registry.approved(client("sagemaker"), environment.model_package_group)
     )
     print(f"Champion: {best.arn if best else 'no version is approved yet'}")
-    for name, document in _documents(environment, settings, names, made, best).items():
+    data_prefix = _data_prefix(s3, environment.data_bucket, names, root / "data")
+    documents = _documents(environment, settings, names, made, best=best, data_prefix=data_prefix)
+    for name, document in documents.items():
         write_whole(output / f"{name}.json", json.dumps(document, indent=2) + "\n")
-    _upload_sample_data(s3, environment.data_bucket, names.data_prefix, root)
+    data = changes.data_files(s3, environment.data_bucket, data_prefix)
     inputs = changes.ReleaseInputs(
         code=changes.code_digest(root, output),
         settings=changes.settings_digest(settings),
-        data=changes.data_digest(s3, environment.data_bucket, names.data_prefix),
+        data=changes.data_digest(data),
     )
-    decision = _decide(environment, names, inputs, client)
+    if data:
+        decision = _decide(environment, names, inputs, client)
+    else:
+        place = f"s3://{environment.data_bucket}/{names.data_prefix}/"
+        decision = changes.Decision(train=False, reason=f"without data; upload them to {place}")
     if decision.train:
         _upload(s3, environment.data_bucket, names.settings_key, settings.to_json())
         _upload(s3, environment.data_bucket, names.inputs_key, inputs.to_json())
@@ -112,7 +118,9 @@ def _documents(
     settings: Settings,
     names: Names,
     made: _Images,
+    *,
     best: registry.Package | None,
+    data_prefix: str,
 ) -> dict[str, dict[str, Any]]:
     """Return what later stages read, by the name of its file."""
     execution = workflow_input(
@@ -120,6 +128,7 @@ def _documents(
         names,
         environment.data_bucket,
         made.container,
+        data_prefix=data_prefix,
         champion_uri=best.archive_uri if best else None,
         champion_package=best.arn if best else None,
         tags=configuration.tags(environment),
@@ -163,16 +172,24 @@ def _decide(
     return changes.decide(inputs, before)
 
 
-def _upload_sample_data(s3: Any, bucket: str, prefix: str, root: Path) -> None:
-    """Give a new project something to train on; a bucket that ever had data is left alone."""
-    ever = s3.list_object_versions(Bucket=bucket, Prefix=f"{prefix}/", MaxKeys=1)
+def _data_prefix(s3: Any, bucket: str, names: Names, folder: Path) -> str:
+    """Return where the release's data lie: what users uploaded, or else what the repository has.
+
+    A bucket that ever had data is its users' affair. The repository's are kept by their digest, not
+    below ``data/``: there they would be mixed with what a user brings, and start a release.
+    """
+    ever = s3.list_object_versions(Bucket=bucket, Prefix=f"{names.data_prefix}/", MaxKeys=1)
     if ever.get("Versions") or ever.get("DeleteMarkers"):
-        return
-    for path in files.below(root / "data"):
-        if path.suffix not in changes.DOCUMENTATION:
-            key = f"{prefix}/{path.relative_to(root / 'data').as_posix()}"
+        return names.data_prefix
+    found = [path for path in files.below(folder) if path.suffix not in changes.DOCUMENTATION]
+    prefix = names.repository_data_prefix(files.digest(folder, found))
+    there = {key for key, _, _ in changes.data_files(s3, bucket, prefix)}
+    for path in found:
+        key = f"{prefix}/{path.relative_to(folder).as_posix()}"
+        if key not in there:
             s3.put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
-            print(f"Uploaded s3://{bucket}/{key}, the repository's sample data")
+            print(f"Uploaded s3://{bucket}/{key}, data of the repository")
+    return prefix
 
 
 def _upload(s3: Any, bucket: str, key: str, text: str) -> None:

@@ -1,6 +1,6 @@
 """Whether there is something new to train on: code, settings or data that no release has had.
 
-Documentation, tests and sample data of the repository are not code: a change to them changes no
+Documentation and tests are not code: a change to them changes no
 model, so it trains none (docs/decisions/0020).
 """
 
@@ -22,11 +22,13 @@ __all__ = [
     "ReleaseInputs",
     "code_digest",
     "data_digest",
+    "data_files",
     "decide",
     "settings_digest",
 ]
 
-# At the top of the repository. Settings count as what they mean, not as their file's text.
+# At the top of the repository. Settings count as what they mean, not as their file's text; data, of
+# the repository too, as what is in the bucket.
 _NOT_CODE = {"data", "docs", "tests", "project.yml", "LICENSE"}
 DOCUMENTATION = (".md", ".rst")
 
@@ -72,13 +74,17 @@ def settings_digest(settings: Settings) -> str:
     return hashlib.sha256(settings.to_json().encode()).hexdigest()
 
 
-def data_digest(s3: Any, bucket: str, prefix: str) -> str:
-    """Return the digest of what is below `prefix`: names, sizes and entity tags, not contents."""
-    listed = [
+def data_files(s3: Any, bucket: str, prefix: str) -> list[list[Any]]:
+    """Return name, size and entity tag of each object below `prefix`."""
+    return [
         [item["Key"], item["Size"], item["ETag"]]
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
         for item in page.get("Contents", [])
     ]
+
+
+def data_digest(listed: list[list[Any]]) -> str:
+    """Return the digest of what :func:`data_files` found: not of contents."""
     return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
 

@@ -11,7 +11,7 @@ import yaml
 
 from mlsystem import settings
 from mlsystem.names import Names
-from pipeline import changes, configuration, images
+from pipeline import changes, configuration, files, images
 from pipeline.__main__ import main
 
 SEED_CODE = Path(__file__).parents[2]
@@ -218,7 +218,7 @@ def test_documentation_alone_trains_nothing_and_writes_nothing_to_the_bucket(
     known = changes.ReleaseInputs(
         changes.code_digest(repository, repository / "release"),
         changes.settings_digest(settings.load(repository / "project.yml")),
-        changes.data_digest(aws("s3"), bucket, "data"),
+        changes.data_digest(changes.data_files(aws("s3"), bucket, "data")),
     )
     image_is_known(aws)
     champion_is(aws)
@@ -248,16 +248,51 @@ def test_it_can_be_told_to_train(run, aws, always, repository, capsys):
     assert "Train: yes, as the variable RETRAIN asks" in capsys.readouterr().out
 
 
-def test_a_new_project_gets_its_sample_data(run, aws, variables, repository):
-    image_is_known(aws)
-    champion_is(aws)
+def nobody_uploaded(aws, variables):
     aws.answers("s3", "list_object_versions", {}, Bucket=variables["DATA_BUCKET"],
                 Prefix="data/", MaxKeys=1)  # fmt: skip
-    aws.written("data/churn.csv", (repository / "data/churn.csv").read_bytes())
-    aws.answers("s3", "list_objects_v2", {"Contents": [DATA]})
+
+
+def repository_data_key(repository):
+    path = repository / "data/churn.csv"
+    return f"repository-data/{files.digest(repository / 'data', [path])}/churn.csv"
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_without_data_of_users_the_repositorys_are_taken_uploaded_once(
+    run, aws, variables, repository, is_there
+):
+    image_is_known(aws)
+    champion_is(aws)
+    nobody_uploaded(aws, variables)
+    key = repository_data_key(repository)
+    uploaded = {"Contents": [{**DATA, "Key": key}]}
+    aws.answers("s3", "list_objects_v2", uploaded if is_there else {})
+    if not is_there:
+        aws.written(key, (repository / "data/churn.csv").read_bytes())
+    aws.answers("s3", "list_objects_v2", uploaded)
     executed_before(aws)
     settings_are_uploaded(aws, variables, repository)
     assert run() == 0
+    execution = json.loads((repository / "release/workflow-input.json").read_text())
+    (uri,) = (
+        item["S3Input"]["S3Uri"]
+        for item in execution["prepare"]["inputs"]
+        if item["InputName"] == "data"
+    )
+    assert uri == f"s3://{variables['DATA_BUCKET']}/{key.rpartition('/')[0]}/"
+
+
+def test_without_any_data_nothing_is_trained(run, aws, variables, repository, capsys):
+    image_is_known(aws)
+    champion_is(aws)
+    nobody_uploaded(aws, variables)
+    (repository / "data/churn.csv").unlink()
+    aws.answers("s3", "list_objects_v2", {})
+    aws.answers("s3", "list_objects_v2", {})
+    assert run() == 0
+    assert (repository / "release/exports/TRAIN").read_text() == "no\n"
+    assert f"upload them to s3://{variables['DATA_BUCKET']}/data/" in capsys.readouterr().out
 
 
 # --- mistakes -----------------------------------------------------------------------------------
@@ -295,6 +330,7 @@ def test_what_aws_refuses(run, aws, capsys):
 def test_a_champion_of_another_bucket(run, aws, capsys):
     image_is_known(aws)
     champion_is(aws, "s3://somebody-elses/model.tar.gz")
+    aws.answers("s3", "list_object_versions", {"Versions": [{"Key": "data/a.csv"}]})
     assert failed(run, capsys).startswith(
         "champion: 's3://somebody-elses/model.tar.gz'; an archive"
     )

@@ -70,7 +70,7 @@ def test_data_are_names_sizes_and_tags(aws, environment):
             "s3", "list_objects_v2", {"Contents": list(contents)},
             Bucket=environment.data_bucket, Prefix="data/",
         )  # fmt: skip
-        return changes.data_digest(aws("s3"), environment.data_bucket, "data")
+        return changes.data_digest(changes.data_files(aws("s3"), environment.data_bucket, "data"))
 
     first = {"Key": "data/a.csv", "Size": 1, "ETag": '"1"'}
     versions = [
