@@ -474,14 +474,17 @@ def test_a_role_without_the_permission_is_a_403(
     assert f"xx-local-1:********:{api.api_id}/prod/POST/signed" in message
 
 
-def test_a_wrong_signature_is_a_403(api: Client) -> None:
+def test_a_wrong_signature_is_a_403(api: Client, make_role: MakeRole) -> None:
     right = api.administrator()
+    session = api.cloud.credentials(make_role(("*", "*")), "sagemaker.amazonaws.com")
+    stolen = dataclasses.replace(session, session_token="another")
     wrong = dataclasses.replace(right, secret_key="wrong")
     unknown = dataclasses.replace(right, access_key="AKIAUNKNOWN")
     old = (dt.datetime.now(dt.UTC) - dt.timedelta(minutes=6)).strftime("%Y%m%dT%H%M%SZ")
     for options, text in (
         ({"credentials": wrong}, "does not match the signature you provided"),
         ({"credentials": unknown}, "security token included in the request is invalid"),
+        ({"credentials": stolen}, "security token included in the request is invalid"),
         ({"credentials": right, "service": "lambda"}, "correct service: 'execute-api'"),
         ({"credentials": right, "region": "us-east-1"}, "valid region, not 'us-east-1'"),
         ({"credentials": right, "at": old}, "Signature expired"),
