@@ -120,6 +120,8 @@ class Place:
         """Id of the next hook execution of a deployment."""
 
         def found() -> str | None:
+            info = self.info(deployment_id)
+            assert info["status"] in {"Created", "InProgress"}, (info, self.log())
             for path in self.notes.glob("*.json"):
                 if path.stem not in seen:
                     event = json.loads(path.read_text())
@@ -128,6 +130,11 @@ class Place:
             return None
 
         return str(wait_for(found, 30.0))
+
+    def log(self) -> str:
+        """What the hook function printed."""
+        folder = self.cloud.root / "logs" / "aws" / "lambda" / self.hook
+        return "".join(path.read_text() for path in folder.rglob("*.log"))
 
     def report(self, deployment_id: str, hook_id: str, status: str) -> None:
         self.client.put_lifecycle_event_hook_execution_status(
@@ -406,6 +413,8 @@ def test_an_alias_that_names_something_else(place: Place) -> None:
     info = place.wait(place.deploy(place.group(), current="2", target="1"))
     assert info["errorInformation"]["code"] == "INVALID_LAMBDA_CONFIGURATION"
     assert "does not match the current version" in info["errorInformation"]["message"]
+    place.wait(info["rollbackInfo"]["rollbackDeploymentId"], "Succeeded")
+    assert place.alias() == ("1", {})  # it was not moved, so it is not moved back
 
 
 def test_a_version_that_does_not_exist(place: Place) -> None:
