@@ -758,6 +758,37 @@ def test_a_deployer_needs_the_permission_for_each_path(
     assert "arn:aws:apigateway:xx-local-1::/" in reasons
 
 
+def test_a_policy_can_go_by_the_tags_of_an_api(
+    account: FunctionAccount, function: str, stacks: Driver, make_role: MakeRole
+) -> None:
+    place = "arn:aws:apigateway:xx-local-1::"
+    mine = {"StringEquals": {"aws:ResourceTag/owner": "me"}}
+    asked = {"StringEquals": {"aws:RequestTag/owner": "me"}}
+    role_arn = make_role(
+        service="cloudformation.amazonaws.com",
+        statements=[
+            {"Effect": "Allow", "Action": "apigateway:POST", "Condition": asked,
+             "Resource": [f"{place}/{kind}" for kind in ("restapis", "usageplans")]},
+            {"Effect": "Allow", "Action": "apigateway:*", "Condition": mine,
+             "Resource": [f"{place}/{kind}/*" for kind in ("restapis", "usageplans", "tags")]},
+        ],
+    )  # fmt: skip
+    wanted = another(account, function, account.role_arn)
+    del wanted["Resources"]["Account"]
+    del wanted["Resources"]["Stage"]["DependsOn"]
+    options = {"RoleARN": role_arn, "Tags": [{"Key": "owner", "Value": "me"}]}
+    assert stacks.create("tagged", wanted, **options)["StackStatus"] == "CREATE_COMPLETE"
+    api_id = stacks.outputs("tagged")["Api"]
+    client = account.cloud.client(
+        "apigateway", role_arn=role_arn, service_principal="cloudformation.amazonaws.com"
+    )
+    assert client.get_resources(restApiId=api_id)["items"]
+    other = account.cloud.client("apigateway").create_rest_api(name="other")["id"]
+    with pytest.raises(ClientError, match="apigateway:GET on resource"):
+        client.get_resources(restApiId=other)
+    assert stacks.delete("tagged")["StackStatus"] == "DELETE_COMPLETE"
+
+
 # ------------------------------------------------------------------------------ whatever comes
 
 ANY_JSON = st.recursive(

@@ -516,10 +516,13 @@ def test_lambda_pulls_what_the_repository_or_the_caller_lets_it(
                 "Effect": "Allow",
                 "Principal": {"Service": "lambda.amazonaws.com"},
                 "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+                "Condition": {"ArnLike": {"aws:SourceArn": functions().arn("project-*")}},
             }
         ),
     )
-    client.create_function(**account.request())
+    client.create_function(**account.request(FunctionName="project-api"))
+    with pytest.raises(ClientError, match="Lambda does not have permission to access the ECR"):
+        client.create_function(**account.request(FunctionName="others-api"))
 
 
 # ------------------------------------------------------------------------------ refusals
