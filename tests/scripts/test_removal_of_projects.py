@@ -46,7 +46,7 @@ def whole(organization: Organization, synthesized: Path, tmp_path: Path) -> Make
     """Make a project with everything that releases leave, and give its key."""
 
     def make(name: str) -> str:
-        key = organization.created(name)
+        key = organization.created(name, Production="yes")
         context = tmp_path / name
         context.mkdir()
         Release(organization, key, synthesized, context).make_everything()
