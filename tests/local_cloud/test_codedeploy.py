@@ -28,6 +28,8 @@ def handler(event, context):
 """
 NUMBERS = itertools.count()
 STYLE = {"deploymentType": "BLUE_GREEN", "deploymentOption": "WITH_TRAFFIC_CONTROL"}
+#: Longer than any test takes to stop it.
+SLOW = "CodeDeployDefault.LambdaCanary10Percent30Minutes"
 EVERYTHING = ["DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM", "DEPLOYMENT_STOP_ON_REQUEST"]
 
 
@@ -333,7 +335,8 @@ def test_a_hook_that_does_not_exist_fails(place: Place) -> None:
 
 def test_an_alarm_takes_the_canary_back(place: Place, alarm: Callable[[str], str]) -> None:
     name = alarm("OK")
-    deployment = place.deploy(place.group(alarmConfiguration=alarms(name)))
+    group = place.group(alarmConfiguration=alarms(name), deploymentConfigName=SLOW)
+    deployment = place.deploy(group)
     wait_for(lambda: place.alias() == ("1", {"2": 0.1}))
     place.cloud.client("cloudwatch").set_alarm_state(
         AlarmName=name, StateValue="ALARM", StateReason="test"
@@ -384,7 +387,7 @@ def test_an_alarm_without_data_does_not_stop_it(place: Place, alarm: Callable[[s
 
 @pytest.mark.parametrize("rolls_back", [True, False])
 def test_it_is_stopped_where_it_stands_or_taken_back(place: Place, rolls_back: bool) -> None:
-    deployment = place.deploy(place.group())
+    deployment = place.deploy(place.group(deploymentConfigName=SLOW))
     wait_for(lambda: place.alias() == ("1", {"2": 0.1}))
     place.client.stop_deployment(deploymentId=deployment, autoRollbackEnabled=rolls_back)
     info = place.wait(deployment)
@@ -397,7 +400,7 @@ def test_it_is_stopped_where_it_stands_or_taken_back(place: Place, rolls_back: b
 
 
 def test_a_group_deploys_once_at_a_time(place: Place) -> None:
-    group = place.group()
+    group = place.group(deploymentConfigName=SLOW)
     deployment = place.deploy(group)
     code, message = fails(lambda: place.deploy(group))
     assert code == "DeploymentLimitExceededException"
