@@ -6,17 +6,20 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "seed_code")]
+sys.path[:0] = [str(ROOT), str(ROOT / "seed_code"), str(ROOT / "docs")]
 
 
 def documents() -> dict[Path, str]:
     """Return the text of each generated document by its path."""
+    import cost
+
     from local_cloud import parity
     from mlsystem import settings_reference
 
     return {
         ROOT / "seed_code/project.schema.json": settings_reference.json_schema(),
         ROOT / "docs/reference/settings.md": settings_reference.reference(),
+        ROOT / "docs/reference/cost.md": cost.table(),
         ROOT / "docs/parity.md": parity.table(),
     }
 

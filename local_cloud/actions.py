@@ -71,6 +71,7 @@ Resources = Callable[[Parameters], list[str]]
 #: Condition keys of each service whose values :func:`needs` gives where they apply; a key that
 #: ends in ``*`` stands for any name. A policy with another key is refused.
 CONDITION_KEYS: dict[str, frozenset[str]] = {
+    "apigateway": frozenset({"aws:resourcetag/*"}),
     "application-autoscaling": frozenset(
         {
             "application-autoscaling:scalable-dimension",

@@ -1,11 +1,13 @@
 """Tags of what is there, for conditions on ``aws:ResourceTag``, where moto keeps them.
 
-Known for networks, file systems and keys, whose names say nothing, so that policies go by tags.
+Known for networks, file systems, keys and APIs, whose names say nothing, so that policies go by
+tags.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +19,7 @@ __all__ = ["completed", "tags_of"]
 
 
 def tags_of(arn: str) -> Mapping[str, str]:
-    """The tags of a network, a file system or a key; none of anything else."""
+    """The tags of a network, a file system, a key or an API; none of anything else."""
     if arn.count(":") < _COLONS:
         return {}
     _, _, service, region, account_id, resource = arn.split(":", _COLONS)
@@ -30,6 +32,8 @@ def tags_of(arn: str) -> Mapping[str, str]:
         tags = tagged.get_tag_dict_for_resource(name)
     elif service == "kms":
         tags = _backend("kms", account_id, region).tagger.get_tag_dict_for_resource(name)
+    elif service == "apigateway":
+        tags = importlib.import_module("local_cloud.apigateway").tags_of(resource)
     return tags
 
 

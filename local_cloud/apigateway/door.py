@@ -49,7 +49,7 @@ class Door:
         if self._host.fullmatch(environ.get("HTTP_HOST", "")):
             return True
         is_s3 = signature is not None and signature.service == "s3"
-        api_id = environ["PATH_INFO"].split("/")[1]
+        api_id = environ["PATH_INFO"].removeprefix("/").partition("/")[0]
         return not is_s3 and self._apis.find(api_id) is not None
 
     def __call__(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,8 @@ _REMAPPED = frozenset(
     {"authorization", "connection", "content-length", "content-md5", "date", "expect", "host",
      "server", "te", "transfer-encoding", "user-agent", "via", "www-authenticate"}
 )  # fmt: skip
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _LEAST_STATUS, _MOST_STATUS = 100, 599
 
 
@@ -102,7 +105,7 @@ def answer_of(payload: bytes, request: ClientRequest, definition: Definition) ->
     """
     try:
         found = json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise malformed() from None
     if not isinstance(found, dict):
         raise malformed()
@@ -111,7 +114,7 @@ def answer_of(payload: bytes, request: ClientRequest, definition: Definition) ->
     body = found.get("body")
     if body is not None and not isinstance(body, str):
         raise malformed()
-    content = (body or "").encode()
+    content = (body or "").encode(errors="replace")
     accepted = request.header("Accept").partition(",")[0]
     if found.get("isBase64Encoded") is True and definition.matches_binary(accepted):
         content = _decoded(content)
@@ -130,7 +133,7 @@ def malformed() -> RefusedError:
 def _status(value: Any) -> int:
     try:
         status = int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise malformed() from None
     if not _LEAST_STATUS <= status <= _MOST_STATUS:
         raise malformed()
@@ -152,6 +155,8 @@ def _headers(found: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _named(name: str) -> str:
+    if not _TOKEN.fullmatch(name):
+        raise malformed()
     return f"x-amzn-Remapped-{name}" if name.lower() in _REMAPPED else name
 
 
@@ -160,7 +165,8 @@ def _text(value: Any) -> str:
         return str(value).lower()
     if not isinstance(value, str | int | float):
         raise malformed()
-    return str(value).replace("\r", " ").replace("\n", " ")
+    # Headers are bytes; what is not ASCII goes as UTF-8.
+    return _CONTROL.sub(" ", str(value)).encode(errors="replace").decode("latin-1")
 
 
 def _decoded(content: bytes) -> bytes:

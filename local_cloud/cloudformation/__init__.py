@@ -51,9 +51,9 @@ PARITY = [
         "Stacks: create, update in place, replace, delete, roll back, with events and reasons;"
         " change sets; parameters, conditions, mappings, rules, intrinsic functions, exports;"
         " nested stacks; custom resources of functions; deletion policies; termination protection;"
-        " an alias of a function moves with CodeDeploy where its UpdatePolicy says so. Resources are"
-        " made by API calls with the stack's role, or the caller's, so a permission that is missing"
-        " fails the stack",
+        " an alias of a function moves with CodeDeploy where its UpdatePolicy says so. Resources"
+        " are made by API calls with the stack's role, or the caller's, so a permission that is"
+        " missing fails the stack",
     ),
     Parity("CloudFormation", "exact", "Types: " + ", ".join(sorted(TYPES))),
     Parity(

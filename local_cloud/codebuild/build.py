@@ -28,7 +28,7 @@ from local_cloud import events
 from local_cloud.codebuild.buildspec import PHASES, Artifacts, Buildspec, Phase, parse
 from local_cloud.codebuild.machine import Machine
 from local_cloud.codebuild.shell import Shell
-from local_cloud.errors import LocalCloudError
+from local_cloud.errors import LocalCloudError, TrustError
 from local_cloud.logs import LogStream
 
 if TYPE_CHECKING:
@@ -203,6 +203,10 @@ class Build:
             status = error.status
         except _StepError:
             status = "FAILED"
+        except TrustError as error:  # the role went away between two phases
+            status = "FAILED"
+            self._phases[-1].status = "FAILED"
+            self._phases[-1].context = {"statusCode": "ACCESS_DENIED", "message": str(error)}
         finally:
             if machine is not None:
                 machine.remove()

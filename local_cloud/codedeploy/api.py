@@ -232,12 +232,14 @@ class CodeDeploy:
             raise ApiError(
                 "AlarmsLimitExceededException", f"At most {_MOST_ALARMS} alarms are allowed."
             )
-        self._check_role(settings["serviceRoleArn"])
+        group = given.get("deploymentGroupName") or given["currentDeploymentGroupName"]
+        group_arn = self._group_arn(given["applicationName"], group)
+        self._check_role(settings["serviceRoleArn"], group_arn)
         return settings
 
-    def _check_role(self, role_arn: str) -> None:
+    def _check_role(self, role_arn: str, group_arn: str) -> None:
         try:
-            self._cloud.credentials(role_arn, PRINCIPAL)
+            self._cloud.credentials(role_arn, PRINCIPAL, source_arn=group_arn)
         except TrustError as error:
             raise ApiError(
                 "InvalidRoleException",
@@ -459,7 +461,10 @@ class CodeDeploy:
             )
             try:
                 client = self._cloud.client(
-                    "sns", role_arn=group.role_arn, service_principal=PRINCIPAL
+                    "sns",
+                    role_arn=group.role_arn,
+                    service_principal=PRINCIPAL,
+                    source_arn=self._group_arn(group.application, group.name),
                 )
                 client.publish(
                     TopicArn=topic_arn, Message=message, Subject=subject[:_SUBJECT_LENGTH]

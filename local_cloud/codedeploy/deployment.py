@@ -151,6 +151,7 @@ class Deployment:
         self.taken_back = taken_back
         self.rollback: Deployment | None = None
         self.weight = 0
+        self.has_moved = False
         hooks = revision.hooks
         names = ["BeforeAllowTraffic", "AllowTraffic", "AfterAllowTraffic"]
         self.events = [_Lifecycle(name) for name in names if name in hooks or name == names[1]]
@@ -236,7 +237,8 @@ class Deployment:
     def _deploy(self) -> None:
         revision = self.revision
         if self.taken_back is not None:
-            self._event("AllowTraffic", lambda: self._shift(Step(_WHOLE, 0)))
+            if self.taken_back.has_moved:  # otherwise the alias is none of our business
+                self._event("AllowTraffic", lambda: self._shift(Step(_WHOLE, 0)))
             return
         self._look()
         self._check_alias()
@@ -285,6 +287,7 @@ class Deployment:
     def _shift(self, step: Step) -> None:
         revision = self.revision
         is_whole = step.percent == _WHOLE
+        self.has_moved = True
         weights = {} if is_whole else {revision.target: step.percent / _WHOLE}
         self._call(
             "lambda",
@@ -378,7 +381,12 @@ class Deployment:
         """An API call of the group's role; what goes wrong ends the deployment."""
         role_arn = self.group.role_arn
         try:
-            client = self._cloud.client(service, role_arn=role_arn, service_principal=PRINCIPAL)
+            client = self._cloud.client(
+                service,
+                role_arn=role_arn,
+                service_principal=PRINCIPAL,
+                source_arn=self.group.arn(self._cloud.region, self._cloud.account_id),
+            )
             answer: dict[str, Any] = getattr(client, operation)(**parameters)
         except TrustError as error:
             message = f"The IAM role {role_arn} cannot be used: {error}"

@@ -40,6 +40,11 @@ class Group:
         """The role that deploys."""
         return str(self.settings["serviceRoleArn"])
 
+    def arn(self, region: str, account_id: str) -> str:
+        """For which resource CodeDeploy assumes that role, as its trust policy may ask."""
+        place = f"arn:aws:codedeploy:{region}:{account_id}"
+        return f"{place}:deploymentgroup:{self.application}/{self.name}"
+
     @property
     def alarm_names(self) -> list[str]:
         """Alarms that stop a deployment; none when they are turned off."""

@@ -91,8 +91,8 @@ class LambdaApi:
             raise _invalid(
                 "Please provide ImageUri when creating a function with packageType Image."
             )
-        image = configuration.pull(self._functions.cloud, uri, identity)
         arn = self._functions.arn(name)
+        image = configuration.pull(self._functions.cloud, arn, uri, identity)
         latest = Version(name, arn, LATEST, settings, uri, image)
         function = Function(name, arn, latest, dict(asked.get("Tags", {})))
         self._functions.add(function)
@@ -105,7 +105,7 @@ class LambdaApi:
         _check_revision(asked, function.latest.revision)
         if "ImageUri" not in asked:
             raise _invalid("Please provide an ImageUri.")
-        image = configuration.pull(self._functions.cloud, asked["ImageUri"], identity)
+        image = configuration.pull(self._functions.cloud, function.arn, asked["ImageUri"], identity)
         settings = {
             **function.latest.settings,
             **{key: asked[key] for key in ("Architectures",) if key in asked},

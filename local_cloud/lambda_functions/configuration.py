@@ -180,8 +180,19 @@ def _check_role(cloud: LocalCloud, function_arn: str, settings: Parameters) -> N
 # ------------------------------------------------------------------------------ images
 
 
-def pull(cloud: LocalCloud, image_uri: str, identity: Identity) -> Image:
+def pull(cloud: LocalCloud, function_arn: str, image_uri: str, identity: Identity) -> Image:
     """The image that a function is made of.
+
+    Parameters
+    ----------
+    cloud
+        The account.
+    function_arn
+        Of the function, for which Lambda pulls.
+    image_uri
+        Which image.
+    identity
+        Who wants it.
 
     Raises
     ------
@@ -196,7 +207,8 @@ def pull(cloud: LocalCloud, image_uri: str, identity: Identity) -> Image:
             f"Source image {image_uri} does not exist. Provide a valid source image.",
         ) from error
     repository = image_uri.partition("/")[2].partition("@")[0].partition(":")[0]
-    if not (_lets_lambda_pull(cloud, repository) or _may_let(cloud, repository, identity)):
+    is_open = _lets_lambda_pull(cloud, function_arn, repository)
+    if not (is_open or _may_let(cloud, repository, identity)):
         raise ApiError(
             "AccessDeniedException",
             "Lambda does not have permission to access the ECR image. Check the ECR permissions.",
@@ -207,14 +219,14 @@ def pull(cloud: LocalCloud, image_uri: str, identity: Identity) -> Image:
 _PULLING = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 
 
-def _lets_lambda_pull(cloud: LocalCloud, repository: str) -> bool:
+def _lets_lambda_pull(cloud: LocalCloud, function_arn: str, repository: str) -> bool:
     client = cloud.client("ecr")
     try:
         answer = client.get_repository_policy(repositoryName=repository)
     except client.exceptions.RepositoryPolicyNotFoundException:
         return False
     arn = f"arn:aws:ecr:{cloud.region}:{cloud.account_id}:repository/{repository}"
-    context = {"aws:sourceaccount": (cloud.account_id,)}
+    context = {"aws:sourceaccount": (cloud.account_id,), "aws:sourcearn": (function_arn,)}
     found = [
         # A repository's policy is about the repository, without saying so.
         {"Resource": "*", **statement}

@@ -24,6 +24,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from local_cloud.errors import LocalCloudError
 from local_cloud.json_api import ApiError
 from local_cloud.lambda_functions import embedded_metrics, file_systems
@@ -117,7 +119,7 @@ class ExecutionEnvironment:
         began = time.monotonic()
         try:
             self._spawn()
-        except (LocalCloudError, ApiError, OSError) as error:
+        except (ApiError, BotoCoreError, ClientError, LocalCloudError, OSError) as error:
             self._clean_up()
             return failure("Runtime.InvalidEntrypoint", str(error))
         event = self._next_event(began + _START_SECONDS + self._version.settings["Timeout"])

@@ -33,10 +33,11 @@ __all__ = ["Checks", "Clients", "Deadline", "OutOfTimeError", "Records", "Verdic
 
 _OK: Final = 200
 _JSON: Final = "application/json"
-_POLL_SECONDS: Final = 5
+_FIRST_PAUSE_SECONDS: Final = 0.5
+_LONGEST_PAUSE_SECONDS: Final = 8.0
 _MOST_SHOWN: Final = 3
 # Lambda's changes reach all its machines in seconds, not at once.
-_MOST_WAITS_FOR_ALIAS: Final = 6
+_MOST_WAITS_FOR_ALIAS: Final = 8
 
 
 class OutOfTimeError(Exception):
@@ -62,6 +63,7 @@ class Deadline:
         self._sleep = sleep
         self.seconds = seconds
         self._end = clock() + seconds
+        self._pause = _FIRST_PAUSE_SECONDS
 
     def check(self) -> None:
         """Raise OutOfTimeError when it has passed."""
@@ -69,9 +71,10 @@ class Deadline:
             raise OutOfTimeError
 
     def wait(self) -> None:
-        """Wait some seconds before something is looked at again; raise as `check` does."""
+        """Wait before something is looked at again, longer each time; raise as `check` does."""
         self.check()
-        self._sleep(_POLL_SECONDS)
+        self._sleep(self._pause)
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
         self.check()
 
 

@@ -2,7 +2,7 @@
 
 What is checked here does not change from release to release: a body with a list of rows, of a size
 that can be answered. What a row must be only the release knows that answers, so it checks that
-itself (docs/decisions/0042). Everything leads to the alias ``live``, so nothing can be asked
+itself (docs/decisions/0040). Everything leads to the alias ``live``, so nothing can be asked
 before a release has passed its checks.
 
 Errors of the gateway itself are ``application/problem+json`` (RFC 9457), as the releases' are.

@@ -24,5 +24,5 @@ module            holds
     python -m pipeline test --output release
     python -m pipeline approve
     python -m pipeline promote
-    python -m pipeline rollback --project churn-p-8up2y4ihhnzd
+    python -m pipeline rollback churn-p-8up2y4ihhnzd
 """

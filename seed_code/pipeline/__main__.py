@@ -112,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     back = commands.add_parser(
         "rollback", help="return production to an earlier release", allow_abbrev=False
     )
-    back.add_argument("--project", required=True, metavar="KEY", help="<model>-<project id>")
+    back.add_argument("project", metavar="PROJECT", help="<model>-<project id>")
     back.add_argument(
         "--to", metavar="RELEASE", help="or ARN of its model package; default: the one before"
     )

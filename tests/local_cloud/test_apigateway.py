@@ -13,15 +13,19 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+import hypothesis.strategies as st
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
 from botocore.exceptions import ClientError
+from hypothesis import given, settings
 
 from local_cloud.apigateway import address
 from local_cloud.apigateway.definition import Definition
-from local_cloud.apigateway.responses import filled
+from local_cloud.apigateway.proxy import answer_of
+from local_cloud.apigateway.request import ClientRequest
+from local_cloud.apigateway.responses import RefusedError, filled
 from local_cloud.apigateway.throttling import Buckets, Quotas
 from local_cloud.cloud import LocalCloud
 from local_cloud.iam import Credentials
@@ -474,14 +478,17 @@ def test_a_role_without_the_permission_is_a_403(
     assert f"xx-local-1:********:{api.api_id}/prod/POST/signed" in message
 
 
-def test_a_wrong_signature_is_a_403(api: Client) -> None:
+def test_a_wrong_signature_is_a_403(api: Client, make_role: MakeRole) -> None:
     right = api.administrator()
+    session = api.cloud.credentials(make_role(("*", "*")), "sagemaker.amazonaws.com")
+    stolen = dataclasses.replace(session, session_token="another")
     wrong = dataclasses.replace(right, secret_key="wrong")
     unknown = dataclasses.replace(right, access_key="AKIAUNKNOWN")
     old = (dt.datetime.now(dt.UTC) - dt.timedelta(minutes=6)).strftime("%Y%m%dT%H%M%SZ")
     for options, text in (
         ({"credentials": wrong}, "does not match the signature you provided"),
         ({"credentials": unknown}, "security token included in the request is invalid"),
+        ({"credentials": stolen}, "security token included in the request is invalid"),
         ({"credentials": right, "service": "lambda"}, "correct service: 'execute-api'"),
         ({"credentials": right, "region": "us-east-1"}, "valid region, not 'us-east-1'"),
         ({"credentials": right, "at": old}, "Signature expired"),
@@ -749,6 +756,88 @@ def test_a_deployer_needs_the_permission_for_each_path(
     reasons = str(stacks.reasons("denied-api", "CREATE_FAILED"))
     assert "apigateway:" in reasons
     assert "arn:aws:apigateway:xx-local-1::/" in reasons
+
+
+def test_a_policy_can_go_by_the_tags_of_an_api(
+    account: FunctionAccount, function: str, stacks: Driver, make_role: MakeRole
+) -> None:
+    place = "arn:aws:apigateway:xx-local-1::"
+    mine = {"StringEquals": {"aws:ResourceTag/owner": "me"}}
+    asked = {"StringEquals": {"aws:RequestTag/owner": "me"}}
+    role_arn = make_role(
+        service="cloudformation.amazonaws.com",
+        statements=[
+            {"Effect": "Allow", "Action": "apigateway:POST", "Condition": asked,
+             "Resource": [f"{place}/{kind}" for kind in ("restapis", "usageplans")]},
+            {"Effect": "Allow", "Action": "apigateway:*", "Condition": mine,
+             "Resource": [f"{place}/{kind}/*" for kind in ("restapis", "usageplans", "tags")]},
+        ],
+    )  # fmt: skip
+    wanted = another(account, function, account.role_arn)
+    del wanted["Resources"]["Account"]
+    del wanted["Resources"]["Stage"]["DependsOn"]
+    options = {"RoleARN": role_arn, "Tags": [{"Key": "owner", "Value": "me"}]}
+    assert stacks.create("tagged", wanted, **options)["StackStatus"] == "CREATE_COMPLETE"
+    api_id = stacks.outputs("tagged")["Api"]
+    client = account.cloud.client(
+        "apigateway", role_arn=role_arn, service_principal="cloudformation.amazonaws.com"
+    )
+    assert client.get_resources(restApiId=api_id)["items"]
+    other = account.cloud.client("apigateway").create_rest_api(name="other")["id"]
+    with pytest.raises(ClientError, match="apigateway:GET on resource"):
+        client.get_resources(restApiId=other)
+    assert stacks.delete("tagged")["StackStatus"] == "DELETE_COMPLETE"
+
+
+# ------------------------------------------------------------------------------ whatever comes
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=8,
+)
+REQUEST = ClientRequest("POST", "prod", "/", {"Accept": ["image/png"]}, {}, b"", "", "", "HTTP/1.1")
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    answer=ANY_JSON
+    | st.fixed_dictionaries(
+        {"statusCode": st.sampled_from([200, "404", 99, None, 1e400])},
+        optional={
+            "headers": st.dictionaries(st.text(max_size=8), st.text(max_size=8)) | ANY_JSON,
+            "multiValueHeaders": st.dictionaries(st.text(max_size=8), st.lists(st.text())),
+            "body": st.text() | ANY_JSON,
+            "isBase64Encoded": st.booleans(),
+        },
+    )
+)
+def test_any_answer_of_a_function_is_an_answer_or_a_502(answer: Any) -> None:
+    definition = Definition({"binaryMediaTypes": ["image/png"]})
+    try:
+        found = answer_of(json.dumps(answer).encode(), REQUEST, definition)
+    except RefusedError as error:
+        assert error.status == 502
+        return
+    assert 100 <= found.status <= 599
+    for name, value in found.headers:
+        line = f"{name}: {value}"
+        assert "\n" not in line
+        line.encode("latin-1")
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    body=st.binary(max_size=200),
+    path=st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="#")),
+    verb=st.sampled_from(["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "TRACE"]),
+    header=st.text(st.characters(codec="latin-1", categories=["L", "N", "P"]), max_size=20),
+)
+def test_any_request_has_an_answer_that_blames_nobody_else(
+    api: Client, body: bytes, path: str, verb: str, header: str
+) -> None:
+    for place in (f"/checked{path}", f"/{path}"):
+        assert api.send(place, body, verb=verb, X_Any=header, Content_Type=header).status < 500
 
 
 # ------------------------------------------------------------------------------ parts

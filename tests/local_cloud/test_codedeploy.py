@@ -28,6 +28,8 @@ def handler(event, context):
 """
 NUMBERS = itertools.count()
 STYLE = {"deploymentType": "BLUE_GREEN", "deploymentOption": "WITH_TRAFFIC_CONTROL"}
+#: Longer than any test takes to stop it.
+SLOW = "CodeDeployDefault.LambdaCanary10Percent30Minutes"
 EVERYTHING = ["DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM", "DEPLOYMENT_STOP_ON_REQUEST"]
 
 
@@ -120,6 +122,8 @@ class Place:
         """Id of the next hook execution of a deployment."""
 
         def found() -> str | None:
+            info = self.info(deployment_id)
+            assert info["status"] in {"Created", "InProgress"}, (info, self.log())
             for path in self.notes.glob("*.json"):
                 if path.stem not in seen:
                     event = json.loads(path.read_text())
@@ -128,6 +132,11 @@ class Place:
             return None
 
         return str(wait_for(found, 30.0))
+
+    def log(self) -> str:
+        """What the hook function printed."""
+        folder = self.cloud.root / "logs" / "aws" / "lambda" / self.hook
+        return "".join(path.read_text() for path in folder.rglob("*.log"))
 
     def report(self, deployment_id: str, hook_id: str, status: str) -> None:
         self.client.put_lifecycle_event_hook_execution_status(
@@ -326,7 +335,8 @@ def test_a_hook_that_does_not_exist_fails(place: Place) -> None:
 
 def test_an_alarm_takes_the_canary_back(place: Place, alarm: Callable[[str], str]) -> None:
     name = alarm("OK")
-    deployment = place.deploy(place.group(alarmConfiguration=alarms(name)))
+    group = place.group(alarmConfiguration=alarms(name), deploymentConfigName=SLOW)
+    deployment = place.deploy(group)
     wait_for(lambda: place.alias() == ("1", {"2": 0.1}))
     place.cloud.client("cloudwatch").set_alarm_state(
         AlarmName=name, StateValue="ALARM", StateReason="test"
@@ -377,7 +387,7 @@ def test_an_alarm_without_data_does_not_stop_it(place: Place, alarm: Callable[[s
 
 @pytest.mark.parametrize("rolls_back", [True, False])
 def test_it_is_stopped_where_it_stands_or_taken_back(place: Place, rolls_back: bool) -> None:
-    deployment = place.deploy(place.group())
+    deployment = place.deploy(place.group(deploymentConfigName=SLOW))
     wait_for(lambda: place.alias() == ("1", {"2": 0.1}))
     place.client.stop_deployment(deploymentId=deployment, autoRollbackEnabled=rolls_back)
     info = place.wait(deployment)
@@ -390,7 +400,7 @@ def test_it_is_stopped_where_it_stands_or_taken_back(place: Place, rolls_back: b
 
 
 def test_a_group_deploys_once_at_a_time(place: Place) -> None:
-    group = place.group()
+    group = place.group(deploymentConfigName=SLOW)
     deployment = place.deploy(group)
     code, message = fails(lambda: place.deploy(group))
     assert code == "DeploymentLimitExceededException"
@@ -406,6 +416,8 @@ def test_an_alias_that_names_something_else(place: Place) -> None:
     info = place.wait(place.deploy(place.group(), current="2", target="1"))
     assert info["errorInformation"]["code"] == "INVALID_LAMBDA_CONFIGURATION"
     assert "does not match the current version" in info["errorInformation"]["message"]
+    place.wait(info["rollbackInfo"]["rollbackDeploymentId"], "Succeeded")
+    assert place.alias() == ("1", {})  # it was not moved, so it is not moved back
 
 
 def test_a_version_that_does_not_exist(place: Place) -> None:

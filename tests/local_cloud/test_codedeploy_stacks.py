@@ -227,7 +227,7 @@ def test_an_alarm_takes_the_release_back_and_the_stack_with_it(
             account.invoke(f"{key}:2", {"raise": "bad release"})
 
     watcher = watch(break_the_canary)
-    changed = template(account, "r2", key=key, minutes=5)
+    changed = template(account, "r2", key=key, minutes=60)
     stack = stacks.update(key, changed, RoleARN=deployer)
     watcher()
     assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"

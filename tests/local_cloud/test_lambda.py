@@ -19,6 +19,8 @@ from local_cloud.cloud import LocalCloud
 from local_cloud.iam import Credentials
 from local_cloud.lambda_functions import functions, pool
 from local_cloud.lambda_functions.function import Alias
+from local_cloud.lambda_functions.invocation import Invocation, Outcome
+from local_cloud.lambda_functions.pool import Pool
 from local_cloud.metrics import Metric
 
 from .conftest import MakeRole, policy, wait_for
@@ -196,15 +198,15 @@ def test_events_at_the_same_time_are_handled_by_several_processes(
     found: list[int] = []
     threads = [
         threading.Thread(
-            target=lambda: found.append(account.invoke(name, {"sleep": 0.5})["Payload"]["pid"])
+            target=lambda: found.append(account.invoke(name, {"sleep": 1})["Payload"]["pid"])
         )
-        for _ in range(6)
+        for _ in range(4)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 6
+    assert len(found) == 4
     assert 1 < len(set(found)) <= pool.MOST
 
 
@@ -233,6 +235,22 @@ def test_processes_end_when_they_are_idle(account: FunctionAccount) -> None:
     functions()._pools[version.revision].end_idle(0)
     wait_for(lambda: not Path(f"/proc/{pid}").exists())
     assert account.invoke(name)["Payload"]["pid"] != pid
+
+
+def test_processes_end_with_the_cloud(account: FunctionAccount, name: str) -> None:
+    own = Pool(account.cloud, functions().get(name).latest)
+    pid = json.loads(own.run(Invocation(b"{}", "arn")).payload)["pid"]
+    slow: list[Outcome] = []
+    event = Invocation(b'{"sleep": 30}', "arn")
+    thread = threading.Thread(target=lambda: slow.append(own.run(event)))
+    thread.start()
+    wait_for(lambda: not own._free)
+    own.stop()
+    thread.join()
+    assert b"Runtime.ExitError" in slow[0].payload
+    assert b"The local cloud is stopping" in own.run(event).payload
+    wait_for(lambda: not Path(f"/proc/{pid}").exists())
+    wait_for(lambda: not own._all)
 
 
 # ------------------------------------------------------------------------------ asynchronous
@@ -516,10 +534,13 @@ def test_lambda_pulls_what_the_repository_or_the_caller_lets_it(
                 "Effect": "Allow",
                 "Principal": {"Service": "lambda.amazonaws.com"},
                 "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+                "Condition": {"ArnLike": {"aws:SourceArn": functions().arn("project-*")}},
             }
         ),
     )
-    client.create_function(**account.request())
+    client.create_function(**account.request(FunctionName="project-api"))
+    with pytest.raises(ClientError, match="Lambda does not have permission to access the ECR"):
+        client.create_function(**account.request(FunctionName="others-api"))
 
 
 # ------------------------------------------------------------------------------ refusals

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 import urllib.error
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from local_cloud.cloud import LocalCloud
+from local_cloud.cloudformation.custom_responses import Responses
 
 from .cloudformation.conftest import Driver
 from .conftest import MakeRole
@@ -315,6 +317,27 @@ def test_the_deploying_role_must_be_allowed_to_invoke(
     assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
     assert "lambda:InvokeFunction" in stacks.reasons("denied", "CREATE_FAILED")["Thing"]
     assert asked(account, maker) == []
+
+
+def put(responses: Responses, path: str, body: bytes, verb: str = "PUT") -> str:
+    seen: list[str] = []
+    environ = {"REQUEST_METHOD": verb, "PATH_INFO": path, "wsgi.input": io.BytesIO(body)}
+    responses(environ, lambda status, _: seen.append(status))
+    return seen[0]
+
+
+def test_the_first_answer_counts() -> None:
+    responses = Responses()
+    path = responses.expect()
+    assert put(responses, path, b"{}", "GET") == "403 Forbidden"
+    assert responses.take(path) is None
+    assert put(responses, path, b'{"a": 1}') == "200 OK"
+    assert put(responses, path, b'{"a": 2}') == "403 Forbidden"
+    assert responses.take(path) == {"a": 1}
+    assert responses.take(path) is None
+    forgotten = responses.expect()
+    responses.forget(forgotten)
+    assert put(responses, forgotten, b"{}") == "403 Forbidden"
 
 
 def test_an_address_is_good_for_one_answer(

@@ -24,12 +24,15 @@ WHOLE = Found(
     stack=stack("SC-1"),
     children=(stack(f"{KEY}-dev", role_arn=DEPLOY), stack(f"{KEY}-workflow", role_arn=DEPLOY)),
     releases=("r1",),
+    builds=(f"{KEY}-build:b1",),
+    executions=(f"arn:aws:states:eu-west-1:123456789012:execution:{KEY}-training:e1",),
     endpoints=(KEY,),
     endpoint_configs=(f"{KEY}-config-r1",),
     models=(f"{KEY}-model-r1",),
     model_packages=("package-1",),
     model_package_groups=(KEY,),
     image_repositories=(f"{KEY}-container",),
+    report_groups=(f"arn:aws:codebuild:eu-west-1:123456789012:report-group/{KEY}-build-tests",),
     log_groups=(f"/aws/vpc/{KEY}",),
     artifact_bucket=f"{KEY}-artifacts",
     data_bucket=f"{KEY}-data",
@@ -47,6 +50,8 @@ def lines(found, **options):
 def test_a_whole_project_goes_in_the_order_of_what_needs_what():
     assert lines(WHOLE) == [
         "stop the release r1 of churn-p-1",
+        "stop the build churn-p-1-build:b1",
+        "stop the workflow e1, and the job that it waits for",
         "delete the stack churn-p-1-dev",
         "delete the stack churn-p-1-workflow",
         "delete the project churn",
@@ -57,6 +62,7 @@ def test_a_whole_project_goes_in_the_order_of_what_needs_what():
         "delete the model package package-1",
         "delete the model package group churn-p-1",
         "delete the image repository churn-p-1-container",
+        "delete the reports churn-p-1-build-tests",
         "empty and delete the bucket churn-p-1-artifacts",
         "delete the log group /aws/vpc/churn-p-1",
         "delete the role deploy",
@@ -88,7 +94,7 @@ def test_code_goes_only_when_asked():
 
 
 def test_what_was_deleted_in_studio_alone_is_finished():
-    left = replace(WHOLE, project=None, stack=None, releases=(), image_repositories=())
+    left = replace(WHOLE, project=None, stack=None, releases=(), builds=(), executions=())
     assert lines(left)[:3] == [
         "delete the stack churn-p-1-dev",
         "delete the stack churn-p-1-workflow",

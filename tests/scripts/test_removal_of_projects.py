@@ -6,6 +6,9 @@ it was removed: the difference is what docs/decisions/0016 and docs/how-to/publi
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +26,7 @@ from tests.local_cloud.conftest import wait_for
 
 from .inventory import inventory, names
 from .organization import (
+    ROOT,
     Organization,
     Release,
     deploy,
@@ -42,7 +46,7 @@ def whole(organization: Organization, synthesized: Path, tmp_path: Path) -> Make
     """Make a project with everything that releases leave, and give its key."""
 
     def make(name: str) -> str:
-        key = organization.created(name)
+        key = organization.created(name, Production="yes")
         context = tmp_path / name
         context.mkdir()
         Release(organization, key, synthesized, context).make_everything()
@@ -94,7 +98,11 @@ def running(cloud: LocalCloud, key: str) -> list[str]:
 
 
 def test_a_whole_project_is_removed(
-    cloud: LocalCloud, account: Account, organization: Organization, whole: MakeProject
+    cloud: LocalCloud,
+    account: Account,
+    organization: Organization,
+    whole: MakeProject,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     neighbour = organization.created("neighbour")  # of the same model
     with nothing_else_changes(cloud) as besides:
@@ -117,8 +125,10 @@ def test_a_whole_project_is_removed(
         for name in left:
             assert any(name.rpartition(" ")[2] in line for line in plan.kept), name
 
+        capsys.readouterr()
         again = remove(account, key)
         assert again.steps == ()
+        assert capsys.readouterr().out.startswith("nothing to do\n")
         assert again.kept == plan.kept
 
         remove(account, key, delete_code=True)
@@ -233,8 +243,27 @@ def test_a_project_that_was_rolled_back_is_only_taken_off_the_list(
         made = organization.create("refused", VpcCidr="8.8.8.0/20")
         assert made["ProjectStatus"] == "CreateFailed"
         assert "VpcCidr" in reason(made)
-        remove(account, "refused")
+        done = rm_prj(cloud, "refused")
+        assert done.stdout.splitlines()[0] == "delete the project refused"
         assert besides() == set()
+        again = rm_prj(cloud, "refused", check=False)
+        assert (again.returncode, again.stdout) == (1, "")
+        assert again.stderr.startswith("Project refused: none of that name in xx-local-1; ")
+
+
+def rm_prj(
+    cloud: LocalCloud, *arguments: str, check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """What the script itself says, called as a person calls it."""
+    packages = os.pathsep.join(path for path in sys.path if "site-packages" in path)
+    python = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        [ROOT / "scripts" / "rm_prj.sh", *arguments, "--region", cloud.region, "--poll", "0.05"],
+        env={**os.environ, "PATH": python, "PYTHONPATH": packages},
+        check=check,
+        capture_output=True,
+        text=True,
+    )
 
 
 def test_a_typing_mistake_deletes_nothing(account: Account) -> None:

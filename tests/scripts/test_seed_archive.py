@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scripts.errors import ScriptError
@@ -56,6 +56,7 @@ def test_every_change_is_another_version(tmp_path):
     assert len(set(versions)) == len(versions)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine's
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,5}\.py", fullmatch=True), st.binary(max_size=50),
                        min_size=1, max_size=5))  # fmt: skip
 def test_what_goes_in_comes_out(tmp_path_factory, files):

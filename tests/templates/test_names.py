@@ -5,13 +5,14 @@ import re
 
 import pytest
 from cfn.evaluation import NAMES, evaluate, load
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlsystem.names import Names
 
 DOCUMENT = load("pipeline.yml")
-EXAMINE = settings(deadline=None, max_examples=50)  # each evaluates the whole template
+#: Each evaluates whole templates, and the machine may be busy.
+EXAMINE = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 
 #: Type -> longest name and its pattern, from each service's API reference.
 LIMITS = {
@@ -133,6 +134,7 @@ def key_of(parameters):
     return f"{parameters['ModelName']}-{parameters['SageMakerProjectId']}"
 
 
+@EXAMINE
 @given(EXAMPLES, RELEASES)
 def test_names_of_a_release_fit_and_are_the_projects(parameters, release):
     key = key_of(parameters)
@@ -145,6 +147,7 @@ def test_names_of_a_release_fit_and_are_the_projects(parameters, release):
         assert name == "execution" or value == key or value.startswith(f"{key}-"), value
 
 
+@EXAMINE
 @given(EXAMPLES, EXAMPLES, RELEASES)
 def test_releases_of_two_projects_share_no_name(one, other, release):
     if one["SageMakerProjectId"] == other["SageMakerProjectId"]:

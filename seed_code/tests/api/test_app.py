@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -153,6 +154,23 @@ def test_another_method_is_told_the_right_one(serve, event, serving):
     served = serve(serving)
     assert served.ask(event(method="GET"))[0]["headers"]["Allow"] == "POST"
     assert served.ask(event(path="/health"))[0]["headers"]["Allow"] == "GET"
+
+
+def test_ten_thousand_spoilt_requests_cost_the_release_nothing(serve, event):
+    served = serve("lambda", max_instances=3)
+    chance = random.Random(20)
+    letters = '{}[]",:.0123456789eE+-nultrasyxize \t\n\\\x00\u00e9\ud800'
+    predicted = 0
+    for _ in range(10_000):
+        body = list(BODY)
+        for _ in range(chance.randint(1, 3)):
+            place = chance.randrange(len(body))
+            body[place : place + chance.randint(0, 2)] = chance.choice(letters)
+        answer, record = served.ask(event("".join(body)))
+        assert answer["statusCode"] in (200, 400, 413, 422)
+        assert _blamed(record) in (NOBODY, CLIENT)
+        predicted += answer["statusCode"] == 200
+    assert 0 < predicted < 5_000
 
 
 TOKENS = st.sampled_from(

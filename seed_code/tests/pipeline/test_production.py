@@ -204,7 +204,7 @@ def test_the_release_before_is_deployed_as_it_was(aws, capsys):
     deployed(aws)
     stack(aws, "UPDATE_COMPLETE")
     aws.answers("sagemaker", "update_model_package", {"ModelPackageArn": f"{ARN}/1"})
-    assert main(["rollback", "--project", KEY], aws) == 0
+    assert main(["rollback", KEY], aws) == 0
     assert "from release r-2 back to r-1" in capsys.readouterr().out
 
 
@@ -212,7 +212,7 @@ def test_the_release_before_is_deployed_as_it_was(aws, capsys):
 def test_a_return_that_a_guard_refuses_says_why(aws, capsys):
     deployed(aws)
     stack(aws, "UPDATE_ROLLBACK_COMPLETE", StackStatusReason="golden: 3 of 20")
-    assert main(["rollback", "--project", KEY], aws) == 1
+    assert main(["rollback", KEY], aws) == 1
     assert last_word(capsys) == (
         f"stack {STACK}: golden: 3 of 20; an update that succeeds. What answered before still does."
     )
@@ -221,11 +221,11 @@ def test_a_return_that_a_guard_refuses_says_why(aws, capsys):
 @pytest.mark.usefixtures("chosen")
 def test_a_release_that_left_no_record(aws, capsys):
     aws.refuses("s3", "get_object", "NoSuchKey")
-    assert main(["rollback", "--project", KEY], aws) == 1
+    assert main(["rollback", KEY], aws) == 1
     assert last_word(capsys).startswith(f"s3://{KEY}-data/{NAMES.prod_template_key}: not there")
 
 
 def test_no_production_to_return(aws, capsys):
     no_stack(aws)
-    assert main(["rollback", "--project", KEY], aws) == 1
+    assert main(["rollback", KEY], aws) == 1
     assert last_word(capsys).startswith(f"stack {STACK}: nothing in production")

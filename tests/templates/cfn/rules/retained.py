@@ -27,8 +27,9 @@ _TYPES = {
     "AWS::S3::BucketPolicy",
     "AWS::SageMaker::ModelPackageGroup",
 }
-#: CloudFormation deletes the stacks that it made with these roles with them.
-_ROLES = {"DeployRole", "ProductionRole"}
+#: CloudFormation deletes the stacks that it made with these roles with them, and API Gateway goes on
+#: writing the account's logs.
+_ROLES = {"ApiLogRole", "DeployRole", "ProductionRole"}
 
 
 def check(stack: Stack) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """A role is bounded, has a project's path and tag, and serves one service of this account.
 
 Where a service documents the condition keys of the confused deputy they are required; where it does
-not (CloudFormation, CodePipeline, Service Catalog), they are checked if they are there.
+not (API Gateway, CloudFormation, CodePipeline, Service Catalog), they are checked if they are there.
 """
 
 from collections.abc import Iterator, Mapping
@@ -34,14 +34,15 @@ GOOD = _ROLE.format(boundary=_BOUNDARY, condition=_CONDITION % ACCOUNT)
 BAD = _ROLE.format(boundary=_BOUNDARY, condition="{}")
 
 _UNDOCUMENTED = {
+    "apigateway.amazonaws.com",
     "cloudformation.amazonaws.com",
     "codepipeline.amazonaws.com",
     "servicecatalog.amazonaws.com",
 }
 #: They make what a project's code defines; all others are what they make, or beside it.
 _BOUNDARIES = dict.fromkeys(("DeployRole", "ProductionRole"), EXPORTS["mlsystem-deploy-boundary"])
-#: It creates the roles that are bounded; the organization's administrators say what it may.
-_UNBOUNDED = {"LaunchRole"}
+#: The organization's own; its administrators say what they may.
+_UNBOUNDED = {"ApiLogRole", "LaunchRole"}
 
 
 def check(stack: Stack) -> Iterator[str]:
