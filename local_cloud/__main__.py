@@ -16,24 +16,35 @@ BlueprintName = Annotated[
     str, typer.Argument(help="A blueprint's name, or a folder with project.yml and data/.")
 ]
 
+ScenarioName = Annotated[
+    str, typer.Option(help="Of the second release: next-release or bad-release.")
+]
+
 Root = Annotated[Path, typer.Option(help="Folder for everything that the run makes.")]
 ROOT = Path(".local")
 
 
 @app.command()
-def run(blueprint: BlueprintName = "churn", root: Root = ROOT) -> None:
-    """Take a blueprint through the whole workflow, ask the endpoint, stop everything."""
-    raise typer.Exit(run_blueprint(blueprint, root=root, console=Console()))
+def run(
+    blueprint: BlueprintName = "churn", scenario: ScenarioName = "next-release", root: Root = ROOT
+) -> None:
+    """Publish the template, create a project, release it twice, ask its API, stop everything."""
+    code = run_blueprint(blueprint, scenario=scenario, root=root, console=Console())
+    raise typer.Exit(code)
 
 
 @app.command()
 def up(
     blueprint: BlueprintName = "churn",
+    scenario: ScenarioName = "next-release",
     port: Annotated[int, typer.Option(help="Of the account's address; 0: a free one.")] = 0,
     root: Root = ROOT,
 ) -> None:
     """Do the same and stay up until Ctrl-C."""
-    raise typer.Exit(run_blueprint(blueprint, root=root, console=Console(), port=port, stay=True))
+    code = run_blueprint(
+        blueprint, scenario=scenario, root=root, console=Console(), port=port, stay=True
+    )
+    raise typer.Exit(code)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def seed(blueprint: Blueprint, folder: Path) -> bool:
 
     Returns
     -------
-    Whether the data are there; too large ones are not, and must be uploaded to the project's bucket.
+    Whether the data are there; too large ones are not, and must be uploaded to the bucket.
     """
     shutil.copytree(programs.SEED_CODE, folder, ignore=_LEFT_BEHIND)
     shutil.copyfile(blueprint.settings_path, folder / "project.yml")

@@ -62,6 +62,14 @@ class Progress:
         else:
             self._line(text)
 
+    def section(self, title: str) -> None:
+        """Leave what is there, and begin anew below `title`."""
+        if self._console.is_terminal:
+            self._live.update("")
+            self._console.print(self._table("", finished=True))
+        self._stages, self._shown = [], {}
+        self._console.print(f"\n[bold]{title}[/]")
+
     def say(self, text: str) -> None:
         """Print what a person should read, above what moves."""
         self._line(text)

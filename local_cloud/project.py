@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,11 +29,16 @@ class Project:
     @property
     def stacks(self) -> list[str]:
         """Names of the stacks that the project has, or will have once its pipeline made them."""
-        return [self.stack_name, self.outputs["WorkflowStackName"], self.outputs["DevStackName"]]
+        children = ("WorkflowStackName", "DevStackName", "ProdStackName")
+        return [self.stack_name, *(self.outputs[name] for name in children if name in self.outputs)]
 
 
 def create(
-    cloud: LocalCloud, role_arn: str, name: str, model_name: str, report: Callable[[str], None]
+    cloud: LocalCloud,
+    role_arn: str,
+    name: str,
+    form: Mapping[str, str],
+    report: Callable[[str], None],
 ) -> Project:
     """Create a project with a role of Studio; return it when everything is made.
 
@@ -45,8 +50,8 @@ def create(
         Of the user's Studio profile.
     name
         Of the project.
-    model_name
-        What the form's *Name of the model* says.
+    form
+        What is filled into Studio's form: parameters of pipeline.yml.
     report
         Hears how far it is.
 
@@ -60,7 +65,7 @@ def create(
         ProjectName=name,
         ServiceCatalogProvisioningDetails={
             "ProductId": _product(cloud, role_arn),
-            "ProvisioningParameters": [{"Key": "ModelName", "Value": model_name}],
+            "ProvisioningParameters": [{"Key": key, "Value": value} for key, value in form.items()],
         },
     )
     while True:

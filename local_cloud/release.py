@@ -18,7 +18,7 @@ from local_cloud import execution
 from local_cloud.logs import Logs
 from local_cloud.summary import Pipeline, PipelineStage, Stage, StageStatus
 
-__all__ = ["Approval", "Release", "each"]
+__all__ = ["Approval", "Release", "each", "ids"]
 
 _POLL_SECONDS = 0.3
 _STATUS: dict[str, Any] = {
@@ -161,10 +161,10 @@ class Release:
 
 
 def each(client: Callable[[str], Any], pipeline: str) -> Iterator[Release]:
-    """Yield a pipeline's releases, oldest first, until there is no newer one; the first is awaited."""
+    """Yield a pipeline's releases, oldest first, until there is no newer one; await the first."""
     seen: set[str] = set()
     while True:
-        waiting = [found for found in _ids(client, pipeline) if found not in seen]
+        waiting = [found for found in ids(client, pipeline) if found not in seen]
         if not waiting and seen:
             return
         if waiting:
@@ -174,8 +174,8 @@ def each(client: Callable[[str], Any], pipeline: str) -> Iterator[Release]:
             time.sleep(_POLL_SECONDS)
 
 
-def _ids(client: Callable[[str], Any], pipeline: str) -> list[str]:
-    """Ids of a pipeline's executions, oldest first."""
+def ids(client: Callable[[str], Any], pipeline: str) -> list[str]:
+    """Return the ids of a pipeline's executions, oldest first."""
     pages = client("codepipeline").get_paginator("list_pipeline_executions")
     found = [
         summary["pipelineExecutionId"]

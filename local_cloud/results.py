@@ -13,7 +13,7 @@ from local_cloud import endpoint_client
 from local_cloud.sagemaker import address
 from local_cloud.summary import Summary
 
-__all__ = ["ask", "location", "read_evaluation", "read_model"]
+__all__ = ["ask", "golden_requests", "location", "read_evaluation", "read_model"]
 
 #: boto3 client of a service by its name, for whoever reads.
 Client = Callable[[str], Any]
@@ -52,11 +52,10 @@ def read_model(client: Client, inputs: dict[str, Any], summary: Summary) -> None
 
 def ask(client: Client, inputs: dict[str, Any], endpoint: str, summary: Summary) -> None:
     """Ask the endpoint the project's examples, and test rows whose answers are known."""
-    s3, where = client("s3"), inputs["evaluate"]
+    s3 = client("s3")
     bucket, _, settings_key = location(inputs, "settings").removeprefix("s3://").partition("/")
     settings = _json(s3, bucket, settings_key)
-    golden_key = where["key"].replace("evaluation.json", "golden_requests.json")
-    golden = _json(s3, where["bucket"], golden_key)
+    golden = golden_requests(client, inputs)
     url = f"{address(endpoint)}/invocations"
     summary.endpoint = {"name": endpoint, "url": url}
     summary.golden_requests = endpoint_client.check(url, golden)
@@ -68,6 +67,13 @@ def ask(client: Client, inputs: dict[str, Any], endpoint: str, summary: Summary)
     if answered < sent:
         summary.status = "FAILED"
         summary.error = f"{url}: {answered} of {sent} test rows answered as evaluated; all of them."
+
+
+def golden_requests(client: Client, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Return the test rows whose answers ``evaluate`` computed."""
+    where = inputs["evaluate"]
+    key = where["key"].replace("evaluation.json", "golden_requests.json")
+    return _json(client("s3"), where["bucket"], key)
 
 
 def _json(s3: Any, bucket: str, key: str) -> dict[str, Any]:

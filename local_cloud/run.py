@@ -26,6 +26,7 @@ from local_cloud.errors import LocalCloudError, MachineError
 from local_cloud.images import STORE
 from local_cloud.progress import Progress
 from local_cloud.project_release import release_project
+from local_cloud.scenarios import Scenario, find_scenario
 from local_cloud.summary import EXIT_CODES, Summary
 from local_cloud.workflow_release import release_workflow
 
@@ -38,7 +39,15 @@ _CACHES = {STORE.name, ".ready", "cache", "python", "run.lock"}
 _WAIT_FACTOR = 0.02
 
 
-def run(name: str, *, root: Path, console: Console, port: int = 0, stay: bool = False) -> int:
+def run(
+    name: str,
+    *,
+    root: Path,
+    console: Console,
+    scenario: str = "next-release",
+    port: int = 0,
+    stay: bool = False,
+) -> int:
     """Release the blueprint `name`, write ``<root>/summary.json``, show it; return the exit code.
 
     Parameters
@@ -49,6 +58,8 @@ def run(name: str, *, root: Path, console: Console, port: int = 0, stay: bool = 
         The ``.local`` folder; what an earlier run left there is removed, but for the images.
     console
         Where progress and summary go.
+    scenario
+        Of the second release, in :mod:`local_cloud.scenarios`.
     port
         Of the account's address; 0 chooses a free one.
     stay
@@ -63,11 +74,11 @@ def run(name: str, *, root: Path, console: Console, port: int = 0, stay: bool = 
     try:
         with _interruptible(), _only_run(root):
             _clear(root)
-            blueprint = find(name)
+            blueprint, second = find(name), find_scenario(scenario)
             summary.blueprint = blueprint.name
             with LocalCloud(root, port=port, wait_factor=_WAIT_FACTOR) as cloud:
                 with Progress(console) as progress:
-                    _release(cloud, blueprint, summary, progress)
+                    _release(cloud, blueprint, second, summary, progress)
                 summary.seconds = time.monotonic() - started
                 _conclude(summary, root, console)
                 if stay:
@@ -85,13 +96,21 @@ def run(name: str, *, root: Path, console: Console, port: int = 0, stay: bool = 
     return code
 
 
-def _release(cloud: LocalCloud, blueprint: Blueprint, summary: Summary, progress: Progress) -> None:
+def _release(
+    cloud: LocalCloud,
+    blueprint: Blueprint,
+    scenario: Scenario,
+    summary: Summary,
+    progress: Progress,
+) -> None:
     """Make one release, in the way that the settings choose."""
     progress.step("Checking project.yml")
     settings = programs.settings_of(blueprint)
-    is_workflow = settings["deploy"]["by"] == "workflow"
-    release = release_workflow if is_workflow else release_project
-    release(cloud, blueprint, settings["model"]["name"], summary, progress)
+    model = settings["model"]["name"]
+    if settings["deploy"]["by"] == "workflow":
+        release_workflow(cloud, blueprint, model, summary, progress)
+    else:
+        release_project(cloud, blueprint, model, scenario, summary=summary, progress=progress)
 
 
 def _conclude(summary: Summary, root: Path, console: Console) -> None:

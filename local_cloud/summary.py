@@ -15,11 +15,11 @@ __all__ = [
     "Summary",
 ]  # fmt: skip
 
-Status = Literal["SUCCEEDED", "REJECTED", "FAILED"]
+Status = Literal["SUCCEEDED", "ROLLED_BACK", "REJECTED", "FAILED"]
 StageStatus = Literal["WAITING", "RUNNING", "SUCCEEDED", "REJECTED", "FAILED", "SKIPPED"]
 
-EXIT_CODES: dict[Status, int] = {"SUCCEEDED": 0, "REJECTED": 3, "FAILED": 1}
-_COLORS = {"SUCCEEDED": "green", "REJECTED": "yellow", "FAILED": "red"}
+EXIT_CODES: dict[Status, int] = {"SUCCEEDED": 0, "ROLLED_BACK": 0, "REJECTED": 3, "FAILED": 1}
+_COLORS = {"SUCCEEDED": "green", "ROLLED_BACK": "green", "REJECTED": "yellow", "FAILED": "red"}
 
 
 @dataclass
@@ -78,6 +78,9 @@ class Summary:
     endpoint: dict[str, str] | None = None
     predictions: list[Prediction] = field(default_factory=list)
     golden_requests: dict[str, int] | None = None
+    api: dict[str, Any] | None = None
+    traffic: dict[str, Any] | None = None
+    rollback: dict[str, Any] | None = None
     seconds: float = 0.0
 
     def rows(self) -> list[Stage]:
@@ -132,6 +135,13 @@ class Summary:
         if self.golden_requests:
             right, total = self.golden_requests["answered"], self.golden_requests["sent"]
             facts.append(("golden", f"{right} of {total} test rows answered as evaluated"))
+        if self.api:
+            facts.append(("api", f"{self.api['url']}  release {self.api['release']}"))
+            facts.append(("answer", f"{_inline(self.api['input'])}  →  {self.api['output']}"))
+        if self.traffic:
+            facts.append(("traffic", _traffic_sentence(self.traffic)))
+        if self.rollback:
+            facts.append(("rollback", _rollback_sentence(self.rollback)))
         if self.endpoint and self.predictions:
             facts.append(("try", _curl(self.predictions[0].input, self.endpoint["url"])))
         facts += [
@@ -147,6 +157,19 @@ def _gate_sentence(gate: dict[str, Any]) -> str:
         return "not passed: " + "; ".join(gate["reasons"])
     bound = "at least" if gate["direction"] == "minimum" else "at most"
     return f"passed: {gate['metric']} {gate['value']:.4g}, {bound} {gate['threshold']:g} required"
+
+
+def _traffic_sentence(traffic: dict[str, Any]) -> str:
+    shares = ", ".join(f"{count} by {release}" for release, count in traffic["releases"].items())
+    return f"{traffic['requests']} requests, {traffic['failed_requests']} failed: {shares}"
+
+
+def _rollback_sentence(rollback: dict[str, Any]) -> str:
+    return (
+        f"{rollback['guard']} after {rollback['seconds']:.1f} s: {rollback['reason']}; "
+        f"{rollback['failed_requests']} of {rollback['requests']} requests failed, "
+        f"{rollback['serving_release']} serves"
+    )
 
 
 def _curl(question: str | dict[str, Any], url: str) -> str:

@@ -24,12 +24,13 @@ from local_cloud import blueprint, organization, project
 from local_cloud.cloud import LocalCloud
 from local_cloud.organization import Organization
 from local_cloud.project import Project
-from local_cloud.release import Release
+from local_cloud.release import Approval, Release
 from local_cloud.sagemaker import address
 from local_cloud.summary import PipelineStage
 
 ROOT = Path(__file__).parents[2]
 SAGEMAKER = "sagemaker.amazonaws.com"
+FORM = {"ModelName": "churn"}
 DEADLINE_SECONDS = 240
 pytestmark = pytest.mark.xdist_group("projects")
 
@@ -61,6 +62,19 @@ class Member:
             role_arn=self.people.data_scientist,
             service_principal=SAGEMAKER,
         )
+
+    @property
+    def approver(self) -> Callable[[str], Any]:
+        return partial(
+            self.cloud.client, role_arn=self.people.approver, service_principal=SAGEMAKER
+        )
+
+    def asked(self, release: Release) -> Approval:
+        """What a release asks, when it does."""
+        wait(lambda: release.approval() or release.is_over())
+        found = release.approval()
+        assert found, self.stages(release)
+        return found
 
     @property
     def pipeline(self) -> str:
@@ -150,7 +164,7 @@ def members(cloud: LocalCloud, people: Organization, tmp_path_factory) -> tuple[
     made: dict[str, Project] = {}
 
     def create(name: str) -> None:
-        made[name] = project.create(cloud, people.data_scientist, name, "churn", lambda _: None)
+        made[name] = project.create(cloud, people.data_scientist, name, FORM, lambda _: None)
 
     threads = [threading.Thread(target=create, args=(name,)) for name in ("left", "right")]
     for thread in threads:
@@ -166,18 +180,20 @@ def members(cloud: LocalCloud, people: Organization, tmp_path_factory) -> tuple[
     return found[0], found[1]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def left(members: tuple[Member, Member]) -> Member:
-    """A project that others push to as well, its first release at the approval."""
-    first = members[0].first
-    wait(lambda: first.approval() or first.is_over())
-    assert first.approval(), members[0].stages(first)
-    return members[0]
+    """A project that others push to as well; its first release is approved, so that they get by."""
+    member, first = members[0], members[0].first
+    asked = member.asked(first)
+    first.decide(member.approver, asked, "Approved", "fine")
+    assert member.ended(first)["Dev"].status == "SUCCEEDED"
+    return member
 
 
 def test_two_projects_of_one_model_come_to_their_approvals(members):
     for member in members:
-        wait(member.first.approval)
+        wait(lambda first=member.first: first.approval() or first.is_over())
+        assert "DevStackName" in member.project.outputs
     names = [set(member.project.stacks) for member in members]
     assert not names[0] & names[1]
     endpoints = {
@@ -195,7 +211,7 @@ def test_two_projects_of_one_model_come_to_their_approvals(members):
 def test_who_may_not_approve_is_refused_a_rejection_fails_the_stage_and_a_retry_asks_again(members):
     member = members[1]
     release = member.first
-    asked = wait(release.approval)
+    asked = member.asked(release)
     assert "roc_auc" in asked.text
     assert release.id in asked.text
     with pytest.raises(ClientError) as refused:
@@ -203,10 +219,7 @@ def test_who_may_not_approve_is_refused_a_rejection_fails_the_stage_and_a_retry_
     assert refused.value.response["Error"]["Code"] == "AccessDeniedException"
     assert "codepipeline:PutApprovalResult" in str(refused.value)
 
-    approver = partial(
-        member.cloud.client, role_arn=member.people.approver, service_principal=SAGEMAKER
-    )
-    release.decide(approver, asked, "Rejected", "the report looks odd")
+    release.decide(member.approver, asked, "Rejected", "the report looks odd")
     stages = member.ended(release)
     assert (release.status(), stages["Dev"].status) == ("Failed", "FAILED")
     assert "the report looks odd" in member.error(stages["Dev"])
@@ -217,7 +230,7 @@ def test_who_may_not_approve_is_refused_a_rejection_fails_the_stage_and_a_retry_
         pipelineExecutionId=release.id,
         retryMode="FAILED_ACTIONS",
     )
-    release.decide(approver, wait(release.approval), "Approved", "looked again")
+    release.decide(member.approver, member.asked(release), "Approved", "looked again")
     assert member.ended(release)["Dev"].status == "SUCCEEDED"
     assert release.status() == "Succeeded"
 
@@ -287,4 +300,4 @@ def test_a_pipeline_started_twice_at_once_queues_both(left):
 
 def test_a_name_that_is_taken_is_refused(left):
     with pytest.raises(ClientError, match="left"):
-        project.create(left.cloud, left.people.data_scientist, "left", "churn", lambda _: None)
+        project.create(left.cloud, left.people.data_scientist, "left", FORM, lambda _: None)
