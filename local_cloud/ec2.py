@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from moto.ec2.exceptions import DependencyViolationError
 from moto.ec2.models.availability_zones_and_regions import RegionsAndZonesBackend, Zone
+from moto.ec2.models.nat_gateways import NatGatewayBackend
 from moto.ec2.models.vpcs import VPCBackend
 
 from local_cloud.parity import Parity
@@ -52,7 +53,15 @@ def install(cloud: LocalCloud) -> None:
             del self.network_acls[access_list.id]  # it came with the VPC
         return vpc
 
+    def delete_nat_gateway(self: NatGatewayBackend, nat_gateway_id: str) -> Any:
+        gateway = original_nat_gateway(self, nat_gateway_id)
+        self.enis.pop(gateway._eni.id, None)  # noqa: SLF001 - moto keeps it there
+        return gateway
+
     original = cloud.replace(VPCBackend, "delete_vpc", delete_vpc)
+    original_nat_gateway = cloud.replace(
+        NatGatewayBackend, "delete_nat_gateway", delete_nat_gateway
+    )
 
 
 def _needing(backend: Any, vpc_id: str) -> Iterator[str]:

@@ -140,6 +140,10 @@ def test_two_of_three_as_in_awss_table(points: str, expected: list[str]) -> None
     assert states(points, 2) == expected
 
 
+def test_one_bad_value_alone_decides_nothing_yet() -> None:
+    assert states("- - - - X", 3) == [KEPT, KEPT, "ALARM", "OK"]
+
+
 POINT = st.sampled_from([None, 0.0, 2.0])
 
 

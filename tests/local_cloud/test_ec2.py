@@ -48,3 +48,18 @@ def test_a_network_stays_as_long_as_something_is_in_it(ec2: Any) -> None:
         assert error.value.response["Error"]["Code"] == "DependencyViolation"
         delete()
     ec2.delete_vpc(VpcId=vpc)
+
+
+def test_a_gateway_takes_its_interface_along(ec2: Any) -> None:
+    def interfaces() -> list[str]:
+        found = ec2.describe_network_interfaces()["NetworkInterfaces"]
+        return sorted(item["NetworkInterfaceId"] for item in found)
+
+    vpc = ec2.create_vpc(CidrBlock="10.3.0.0/20")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.3.0.0/24")["Subnet"]["SubnetId"]
+    address = ec2.allocate_address(Domain="vpc")["AllocationId"]
+    before = interfaces()
+    gateway = ec2.create_nat_gateway(SubnetId=subnet, AllocationId=address)["NatGateway"]
+    assert interfaces() != before
+    ec2.delete_nat_gateway(NatGatewayId=gateway["NatGatewayId"])
+    assert interfaces() == before

@@ -44,6 +44,12 @@ def test_a_value_counts_in_its_minute_only() -> None:
     assert metrics.read(SOLD, 0, 1000).count == 4
 
 
+def test_a_minute_beyond_the_end_does_not_count() -> None:
+    metrics = Metrics(1.0)
+    metrics.record("Shop", {"Till": "1", "Floor": "2"}, {"Sold": 1.0}, at=120.0)
+    assert [metrics.read(SOLD, 0, count).count for count in (1, 2, 3, 4)] == [0, 0, 1, 1]
+
+
 def test_a_unit_is_a_filter() -> None:
     metrics = Metrics(1.0)
     for unit, value in (("Seconds", 1.0), ("Milliseconds", 1000.0)):

@@ -39,6 +39,12 @@ from .organization import (
 
 MakeProject = Callable[[str], str]
 SECONDS = 120.0
+#: Of a project that has everything that the template can make.
+OPTIONS = {
+    "NetworkEgress": "nat",
+    "NotificationEmail": "team@example.com",
+    "Production": "yes",
+}
 
 
 @pytest.fixture
@@ -46,7 +52,7 @@ def whole(organization: Organization, synthesized: Path, tmp_path: Path) -> Make
     """Make a project with everything that releases leave, and give its key."""
 
     def make(name: str) -> str:
-        key = organization.created(name, Production="yes")
+        key = organization.created(name, **OPTIONS)
         context = tmp_path / name
         context.mkdir()
         Release(organization, key, synthesized, context).make_everything()
@@ -178,7 +184,7 @@ def test_without_the_deploy_role_nothing_is_touched(
     cloud: LocalCloud, account: Account, organization: Organization, synthesized: Path
 ) -> None:
     with nothing_else_changes(cloud) as besides:
-        key = organization.created("roleless")
+        key = organization.created("roleless", NetworkEgress="endpoints")
         deploy(organization, key, "workflow", synthesized)
         role = organization.outputs(key)["DeployRoleArn"].rpartition("/")[2]
         everything = besides()
