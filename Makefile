@@ -3,11 +3,12 @@
 PYTHON ?= python3
 BLUEPRINT ?= churn
 PORT ?= 0
+SCENARIO ?= next-release
 
 VENV := .venv
 BIN := $(VENV)/bin
 BUILD_SOURCES := $(wildcard seed_code/buildspec*.yml seed_code/*/requirements.txt)
-IMAGE_SOURCES := $(shell find seed_code/mlsystem seed_code/container -type f -not -name '*.pyc')
+IMAGE_SOURCES := $(shell find seed_code/mlsystem seed_code/container seed_code/api -type f -not -name '*.pyc')
 
 .DEFAULT_GOAL := help
 .PHONY: help run up test check format bench docs golden locks clean
@@ -15,8 +16,8 @@ IMAGE_SOURCES := $(shell find seed_code/mlsystem seed_code/container -type f -no
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: .local/.ready ## Publish, create a project, release it (BLUEPRINT=churn|iris|housing|<folder>)
-	@$(BIN)/python -m local_cloud run "$(BLUEPRINT)"
+run: .local/.ready ## Publish, create a project, release it twice (BLUEPRINT=<name or folder>, SCENARIO=bad-release)
+	@$(BIN)/python -m local_cloud run "$(BLUEPRINT)" --scenario "$(SCENARIO)"
 
 up: .local/.ready ## The same, and stay up until Ctrl-C (PORT=<n> fixes the address)
 	@$(BIN)/python -m local_cloud up "$(BLUEPRINT)" --port $(PORT)
@@ -69,13 +70,15 @@ $(VENV)/.bench: requirements/bench.txt $(VENV)/.test
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-# What a run would else do first: the image, and the packages that its builds install. Side by side,
+# What a run would else do first: the images, and the packages that its builds install. Side by side,
 # because each keeps one core busy.
 .local/.ready: $(VENV)/.run $(IMAGE_SOURCES) $(BUILD_SOURCES)
-	@echo "Setting up: the image, and what builds install (about a minute the first time)"
+	@echo "Setting up: the images, and what builds install (about a minute the first time)"
 	@mkdir -p .local
 	@$(BIN)/python -m local_cloud.codebuild install seed_code > .local/install.log & installing=$$!; \
-	  $(BIN)/python -m local_cloud.images build -f container/Dockerfile seed_code > /dev/null; built=$$?; \
+	  for image in container api; do \
+	    $(BIN)/python -m local_cloud.images build -f $$image/Dockerfile seed_code > /dev/null || break; \
+	  done; built=$$?; \
 	  wait $$installing && exit $$built
 	@touch $@
 

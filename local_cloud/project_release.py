@@ -75,7 +75,7 @@ def release_project(
         )
     watch.first_releases()
     if summary.status == "SUCCEEDED":
-        watch.next_release(scenario)
+        watch.next_release(scenario, production.application(cloud, born))
 
 
 @dataclass(frozen=True)
@@ -106,20 +106,16 @@ class _Watch:
                 last = found
         assert last is not None  # noqa: S101 - the first one is awaited
         self._conclude(last)
-        if self.summary.status == "SUCCEEDED":
-            self.progress.step("Asking the API")
-            self._ask_api(production.application(self.cloud, self.born))
 
     # ---------------------------------------------------------------- the next
 
-    def next_release(self, scenario: Scenario) -> None:
-        """Have another release made while an application asks the API; say who answered."""
+    def next_release(self, scenario: Scenario, api: ApiClient) -> None:
+        """Have another release made while an application asks `api`; say who answered."""
         first, golden = (
             self.summary.release,
             results.golden_requests(self.cloud.client, self._inputs()),
         )
         self.progress.section(scenario.title)
-        api = production.application(self.cloud, self.born)
         with Traffic(api, scenarios.requests(golden), _REQUESTS_PER_SECOND) as traffic:
             second = self._start(scenario)
             self._follow(second, traffic)
