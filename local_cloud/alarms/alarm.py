@@ -37,6 +37,9 @@ _ACTIONS = {ALARM: "AlarmActions", OK: "OKActions", INSUFFICIENT_DATA: "Insuffic
 _RECEIVERS = ("sns", "autoscaling")
 _WHY = "Unchecked: Initial alarm creation"
 
+#: Beginning of a period, and its value.
+_Point = tuple[dt.datetime, float]
+
 
 class Change:
     """A state with its reason."""
@@ -87,11 +90,23 @@ class Alarm:
         return self.request.get(_ACTIONS[state]) or []
 
     def evaluate(self, metrics: Metrics, minute: int) -> Change:
-        """What its metrics say when the periods end with the beginning of a minute."""
-        values, windows = self._values(metrics, minute)
+        """What its metrics say when the periods end with the beginning of a minute.
+
+        Returns
+        -------
+        The present state, with its reason, when nothing has changed.
+        """
+        length = self.queries.period_seconds // _MINUTE
+        count = self.rule.periods + EXTRA_PERIODS
+        windows = [Window(minute - (count - place) * length, length) for place in range(count)]
+        values = self.queries.values(metrics, windows)[self._watched]
         state, counted = verdict(self.rule, values, self.current.state)
-        reason = self._reason(state, values, windows, counted, metrics)
-        return Change(state, reason, self._data(values, windows, counted, metrics))
+        if state == self.current.state:
+            return self.current
+        begins = [_begin(window, metrics) for window in windows]
+        points = [(begins[place], value) for place in counted
+                  if (value := values[place]) is not None]  # fmt: skip
+        return Change(state, _reason(self.rule, state, points), self._data(begins[0], points))
 
     def describe(self) -> dict[str, Any]:
         """Entry of DescribeAlarms."""
@@ -111,72 +126,20 @@ class Alarm:
             "StateTransitionedTimestamp": self.transitioned,
         }
 
-    # ---------------------------------------------------------------- values
-
-    def _values(
-        self, metrics: Metrics, minute: int
-    ) -> tuple[Sequence[float | None], Sequence[Window]]:
-        length = self.queries.period_seconds // _MINUTE
-        count = self.rule.periods + EXTRA_PERIODS
-        windows = [Window(minute - (count - place) * length, length) for place in range(count)]
-        return self.queries.values(metrics, windows)[self._watched], windows
-
-    def _reason(
-        self,
-        state: str,
-        values: Sequence[float | None],
-        windows: Sequence[Window],
-        counted: Sequence[int],
-        metrics: Metrics,
-    ) -> str:
-        rule = self.rule
-        n_missing = rule.periods - len(counted)
-        if state == INSUFFICIENT_DATA:
-            return f"Insufficient Data: {_plural(rule.periods, 'datapoint')} {_be(rule)} unknown."
-        if not counted:
-            treated = rule.missing[0].upper() + rule.missing[1:]
-            return (
-                f"Threshold Crossed: no datapoints were received for"
-                f" {_plural(n_missing, 'period')} and {_plural(n_missing, 'missing datapoint')}"
-                f" {'was' if n_missing == 1 else 'were'} treated as [{treated}]."
-            )
-        told = [(place, values[place]) for place in counted]
-        shown = [_point(value, _begin(windows[place], metrics)) for place, value in told]
-        wrong = [value is not None and rule.breaches(value) for _, value in told]
-        n_told = sum(wrong) if state == ALARM else len(told) - sum(wrong)
-        points = [text for text, bad in zip(shown, wrong, strict=True) if bad == (state == ALARM)]
-        did = "was" if n_told == 1 else "were"
-        return (
-            f"Threshold Crossed: {n_told} out of the last {_plural(rule.periods, 'datapoint')}"
-            f" [{', '.join(points)}] {did}{'' if state == ALARM else ' not'}"
-            f" {COMPARISONS[rule.comparison][1]} the threshold ({rule.threshold})"
-            f" (minimum {_plural(rule.needed, 'datapoint')} for OK -> ALARM transition)."
-        )
-
-    def _data(
-        self,
-        values: Sequence[float | None],
-        windows: Sequence[Window],
-        counted: Sequence[int],
-        metrics: Metrics,
-    ) -> str:
-        points = [
-            {
-                "timestamp": _time(_begin(windows[place], metrics)),
-                "value": values[place],
-                "threshold": self.rule.threshold,
-            }
-            for place in reversed(counted)
+    def _data(self, begin: dt.datetime, points: Sequence[_Point]) -> str:
+        evaluated = [
+            {"timestamp": _time(moment), "value": value, "threshold": self.rule.threshold}
+            for moment, value in reversed(points)
         ]
         return json.dumps(
             {
                 "version": "1.0",
                 "queryDate": _time(dt.datetime.now(dt.UTC)),
-                "startDate": _time(_begin(windows[0], metrics)),
+                "startDate": _time(begin),
                 "period": self.queries.period_seconds,
-                "recentDatapoints": [values[place] for place in counted],
+                "recentDatapoints": [value for _, value in points],
                 "threshold": self.rule.threshold,
-                "evaluatedDatapoints": points,
+                "evaluatedDatapoints": evaluated,
             }
         )
 
@@ -289,6 +252,29 @@ def _lowered(value: Mapping[str, Any]) -> dict[str, Any]:
 # ------------------------------------------------------------------------------ words
 
 
+def _reason(rule: Rule, state: str, points: Sequence[_Point]) -> str:
+    """Why an alarm is in a state, in CloudWatch's words."""
+    if state == INSUFFICIENT_DATA:
+        be = _be(rule.periods)
+        return f"Insufficient Data: {_plural(rule.periods, 'datapoint')} {be} unknown."
+    if not points:
+        n_missing = rule.periods
+        return (
+            f"Threshold Crossed: no datapoints were received for {_plural(n_missing, 'period')} and"
+            f" {_plural(n_missing, 'missing datapoint')} {_be(n_missing)} treated as"
+            f" [{rule.missing[0].upper()}{rule.missing[1:]}]."
+        )
+    is_on = state == ALARM
+    told = [(moment, value) for moment, value in points if rule.breaches(value) == is_on]
+    shown = ", ".join(f"{value} ({moment:%d/%m/%y %H:%M:%S})" for moment, value in told)
+    return (
+        f"Threshold Crossed: {len(told)} out of the last {_plural(rule.periods, 'datapoint')}"
+        f" [{shown}] {_be(len(told))}{'' if is_on else ' not'} {COMPARISONS[rule.comparison][1]}"
+        f" the threshold ({rule.threshold}) (minimum {_plural(rule.needed, 'datapoint')} for"
+        " OK -> ALARM transition)."
+    )
+
+
 def _begin(window: Window, metrics: Metrics) -> dt.datetime:
     return dt.datetime.fromtimestamp(window.first * metrics.minute_seconds, dt.UTC)
 
@@ -297,13 +283,9 @@ def _time(moment: dt.datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "+0000")
 
 
-def _point(value: float | None, moment: dt.datetime) -> str:
-    return f"{value} ({moment:%d/%m/%y %H:%M:%S})"
-
-
 def _plural(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
-def _be(rule: Rule) -> str:
-    return "was" if rule.periods == 1 else "were"
+def _be(count: int) -> str:
+    return "was" if count == 1 else "were"

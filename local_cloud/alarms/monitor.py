@@ -28,7 +28,7 @@ __all__ = ["Alarms", "Handler"]
 _PRINCIPAL = "cloudwatch.amazonaws.com"
 #: So long after the end of a minute what happened in it is known: logs come in pieces.
 _SETTLE_SECONDS = 0.4
-_LOOK_SECONDS = 0.02
+_SHORTEST_SECONDS = 0.005
 #: Minutes that are caught up with at the most when the machine was busy.
 _MOST_MINUTES = 120
 _MOST_HISTORY = 1000
@@ -138,13 +138,18 @@ class Alarms:
     # ---------------------------------------------------------------- looking
 
     def _watch(self) -> None:
-        metrics = self._cloud.metrics
-        looked = metrics.minute_at(time.time() - _SETTLE_SECONDS)
-        while not self._stopping.wait(min(_LOOK_SECONDS, metrics.minute_seconds)):
-            minute = metrics.minute_at(time.time() - _SETTLE_SECONDS)
+        looked, seconds = self._settled_minute()
+        while not self._stopping.wait(seconds):
+            minute, seconds = self._settled_minute()
             for ended in range(max(looked, minute - _MOST_MINUTES) + 1, minute + 1):
                 self._look(ended)
             looked = minute
+
+    def _settled_minute(self) -> tuple[int, float]:
+        """The minute of which something is yet to come, and seconds until it is the next one."""
+        metrics, moment = self._cloud.metrics, time.time() - _SETTLE_SECONDS
+        minute = metrics.minute_at(moment)
+        return minute, max((minute + 1) * metrics.minute_seconds - moment, _SHORTEST_SECONDS)
 
     def _look(self, minute: int) -> None:
         """Evaluate every alarm with the periods that end where a minute begins."""

@@ -65,6 +65,8 @@ class CodeDeploy:
     def stop(self) -> None:
         """End every deployment where it stands."""
         self._stopping.set()
+        for deployment in list(self._deployments.values()):
+            deployment.wake()
         for thread in list(self._threads):
             thread.join()
 

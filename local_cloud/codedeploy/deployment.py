@@ -94,11 +94,10 @@ class _Lifecycle:
 
 @dataclass
 class _Hook:
-    """A hook function that is working."""
+    """A hook function that is working; it has no outcome until it reports."""
 
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     outcome: str = ""
-    reported: threading.Event = field(default_factory=threading.Event)
 
 
 class Deployment:
@@ -157,7 +156,8 @@ class Deployment:
         self.events = [_Lifecycle(name) for name in names if name in hooks or name == names[1]]
         self._cloud = cloud
         self._stopping = stopping
-        self._stop_asked = threading.Event()
+        self._woken = threading.Event()
+        self._is_stop_asked = False
         self._rolls_back: bool | None = None
         self._hooks: dict[str, _Hook] = {}
         self._alarms_asked = 0.0
@@ -207,7 +207,12 @@ class Deployment:
     def stop(self, *, rolls_back: bool | None) -> None:
         """Have it end as soon as it can, and be taken back: as the group says, without a wish."""
         self._rolls_back = rolls_back
-        self._stop_asked.set()
+        self._is_stop_asked = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Have it look at once whether it must end."""
+        self._woken.set()
 
     def _is_taken_back(self, ending: str) -> bool:
         if self.taken_back is not None:
@@ -226,10 +231,10 @@ class Deployment:
         hook = self._hooks.get(hook_id)
         if hook is None:
             return None
-        if hook.reported.is_set() or self.is_over:
+        if hook.outcome or self.is_over:
             return False
         hook.outcome = status
-        hook.reported.set()
+        self.wake()
         return True
 
     # ---------------------------------------------------------------- deploying
@@ -313,7 +318,7 @@ class Deployment:
             Payload=json.dumps(payload).encode(),
         )
         limit_seconds = _HOOK_SECONDS * self._cloud.wait_factor
-        if not self._pause(limit_seconds, hook.reported):
+        if not self._pause(limit_seconds, lambda: bool(hook.outcome)):
             raise _EndedError(
                 "HOOK_EXECUTION_FAILURE",
                 f"The hook function {function} of {event} did not report within an hour"
@@ -327,23 +332,24 @@ class Deployment:
 
     # ---------------------------------------------------------------- waiting and looking
 
-    def _pause(self, seconds: float, until: threading.Event | None = None) -> bool:
+    def _pause(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
         """Wait, with an eye on alarms; whether what was waited for has happened."""
         deadline = time.monotonic() + seconds
         while True:
+            self._woken.clear()
             self._look()
-            if until is not None and until.is_set():
+            if until():
                 return True
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
-            (until or self._stop_asked).wait(min(left, self._look_seconds))
+            self._woken.wait(min(left, self._look_seconds))
 
     def _look(self) -> None:
         """Return when nothing says that the deployment must end."""
         if self._stopping.is_set():
             raise StoppedError(self.id)
-        if self._stop_asked.is_set():
+        if self._is_stop_asked:
             raise _EndedError("MANUAL_STOP", "The deployment was stopped by a user.", "Stopped")
         if time.monotonic() - self._alarms_asked >= self._look_seconds:
             self._check_alarms()

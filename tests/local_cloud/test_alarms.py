@@ -13,7 +13,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_cloud.cloud import LocalCloud
-from tests.local_cloud.conftest import MakeRole, policy, wait_for
+
+from .conftest import MakeRole, policy, wait_for
 
 NAMES = (f"alarm-{number}" for number in itertools.count())
 

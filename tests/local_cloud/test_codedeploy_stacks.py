@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from local_cloud.cloud import LocalCloud
-from tests.local_cloud.cloudformation.conftest import Driver
-from tests.local_cloud.conftest import MakeRole
-from tests.local_cloud.function_account import FunctionAccount
+
+from .cloudformation.conftest import Driver
+from .conftest import MakeRole
+from .function_account import FunctionAccount
 
 #: What a role that deploys such a stack needs, and nothing else.
 DEPLOYER = [
