@@ -76,9 +76,8 @@ $(VENV)/.bench: requirements/bench.txt $(VENV)/.test
 	@echo "Setting up: the images, and what builds install (about a minute the first time)"
 	@mkdir -p .local
 	@$(BIN)/python -m local_cloud.codebuild install seed_code > .local/install.log & installing=$$!; \
-	  for image in container api; do \
-	    $(BIN)/python -m local_cloud.images build -f $$image/Dockerfile seed_code > /dev/null || break; \
-	  done; built=$$?; \
+	  $(BIN)/python -m local_cloud.images build -f container/Dockerfile seed_code > /dev/null && \
+	  $(BIN)/python -m local_cloud.images build -f api/Dockerfile seed_code > /dev/null; built=$$?; \
 	  wait $$installing && exit $$built
 	@touch $@
 
