@@ -7,9 +7,11 @@ once and without it: the images are built, and every release serves the same mod
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import json
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -31,7 +33,7 @@ from mlsystem.predictor import read_model
 from pipeline import configuration
 from pipeline.environment import BuildEnvironment
 
-__all__ = ["KEY", "ROOT", "Production", "share_images"]
+__all__ = ["BODIES", "KEY", "ROOT", "Production", "machine", "share_images", "small_model"]
 
 ROOT = Path(__file__).parents[1]
 KEY = "churn-p-1"
@@ -43,6 +45,12 @@ _SETTINGS = """
 model: {name: churn, problem: binary, target: churn, algorithm: xgboost}
 evaluate: {metric: roc_auc, threshold: 0.5}
 """
+#: Requests to the small model.
+BODIES = [
+    json.dumps({"instances": [{"x": x, "y": 2, "size": size}]})
+    for x in range(-3, 4)
+    for size in ("high", "low", None)
+]
 _TOLERANCE = 1e-5
 _DEADLINE_SECONDS = 300
 _POLL_SECONDS = 0.1
@@ -89,14 +97,12 @@ class Production:
         **parameters
             Of the stack, in the place of what its settings make of them.
         """
-        release, wait = self.start_release(deploy, **parameters)
-        wait()
+        release = self.start_release(deploy, **parameters)
+        self.wait()
         return release
 
-    def start_release(
-        self, deploy: dict[str, Any], **parameters: str
-    ) -> tuple[str, Callable[[], None]]:
-        """Begin with a release; return its id, and what waits until it is in production."""
+    def start_release(self, deploy: dict[str, Any], **parameters: str) -> str:
+        """Begin with a release, as `release` does; `wait` waits until it is in production."""
         names = Names(KEY, str(uuid.uuid4()))
         self._upload(names)
         chosen = settings.loads(_SETTINGS + f"deploy: {json.dumps(deploy)}\n")
@@ -115,7 +121,7 @@ class Production:
             Tags=[{"Key": key, "Value": text} for key, text in configured["Tags"].items()],
             Capabilities=["CAPABILITY_NAMED_IAM"],
         )
-        return names.release, self._wait
+        return names.release
 
     def _exists(self) -> bool:
         stacks = self.cloud.client("cloudformation").list_stacks()["StackSummaries"]
@@ -123,16 +129,16 @@ class Production:
 
     def _upload(self, names: Names) -> None:
         s3, folder = self.cloud.client("s3"), f"releases/{names.release}"
-        s3.put_object(
-            Bucket=BUCKET, Key=names.model_archive_key, Body=self._archive.read_bytes()
-        )
+        s3.put_object(Bucket=BUCKET, Key=names.model_archive_key, Body=self._archive.read_bytes())
         golden = f"{folder}/evaluation/golden_requests.json"
         s3.put_object(Bucket=BUCKET, Key=golden, Body=self._golden.encode())
 
-    def _wait(self) -> None:
+    def wait(self, look: Callable[[], object] = lambda: None) -> None:
+        """Return when the release that was begun is in production; `look` is called meanwhile."""
         deadline = time.monotonic() + _DEADLINE_SECONDS
         while (stack := self._stack())["StackStatus"].endswith("_IN_PROGRESS"):
             assert time.monotonic() < deadline, self.failures()
+            look()
             time.sleep(_POLL_SECONDS)
         assert stack["StackStatus"] in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}, self.failures()
 
@@ -163,14 +169,20 @@ class Production:
             if "FAILED" in event["ResourceStatus"] or "ROLLBACK" in event["ResourceStatus"]
         ]
 
+    def is_moving(self) -> bool:
+        """Whether two releases answer."""
+        functions = self.cloud.client("lambda")
+        alias = functions.get_alias(FunctionName=f"{KEY}-api", Name="live")
+        return bool(alias.get("RoutingConfig", {}).get("AdditionalVersionWeights"))
+
     def alarms(self) -> list[str]:
-        """Return the names of the alarms that have ever gone off."""
+        """Return the names of the releases' alarms that have ever gone off."""
         client = self.cloud.client("cloudwatch")
         history = client.describe_alarm_history(HistoryItemType="StateUpdate")
         return [
             item["AlarmName"]
             for item in history["AlarmHistoryItems"]
-            if "to ALARM" in item["HistorySummary"]
+            if item["AlarmName"].startswith(STACK) and "to ALARM" in item["HistorySummary"]
         ]
 
     def client(self) -> ApiClient:
@@ -194,6 +206,28 @@ class Production:
 
 
 _NUMBERS = itertools.count()
+
+
+def small_model(folder: Path) -> Path:
+    """Make the seed tests' small model in `folder`, and return it: ``x``, ``y``, ``size``."""
+    path = ROOT / "seed_code" / "tests" / "conftest.py"
+    found = importlib.util.spec_from_file_location("seed_conftest", path)
+    assert found
+    assert found.loader
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    module._save_model(folder)  # noqa: SLF001 - a fixture hands it to tests
+    return folder
+
+
+def machine() -> dict[str, Any]:
+    """Return what measured."""
+    model = next(
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    )
+    return {"cpu": model, "cpus": os.cpu_count(), "python": platform.python_version()}
 
 
 def _golden(model: Path, bodies: list[str]) -> str:
@@ -251,16 +285,30 @@ def _make_project(cloud: LocalCloud) -> BuildEnvironment:
     )
     _let_gateways_log(cloud)
     return BuildEnvironment(
-        project_key=KEY, release="none", retrain="always", sagemaker_project_name="churn",
-        sagemaker_project_id="p-1", pipeline_name=KEY, data_bucket=BUCKET,
-        kms_key_arn=_key(cloud), container_repository=f"{KEY}-container",
-        container_repository_uri=_repository(cloud, "container"), model_package_group=KEY, permissions_boundary_arn="no-permissions-boundary",
-        production="yes", api_repository=f"{KEY}-api", api_repository_uri=_repository(cloud, "api"),
+        project_key=KEY,
+        release="none",
+        retrain="always",
+        sagemaker_project_name="churn",
+        sagemaker_project_id="p-1",
+        pipeline_name=KEY,
+        data_bucket=BUCKET,
+        kms_key_arn=_key(cloud),
+        container_repository=f"{KEY}-container",
+        container_repository_uri=_repository(cloud, "container"),
+        model_package_group=KEY,
+        permissions_boundary_arn="no-permissions-boundary",
+        production="yes",
+        api_repository=f"{KEY}-api",
+        api_repository_uri=_repository(cloud, "api"),
         notification_topic_arn=cloud.client("sns").create_topic(Name=KEY)["TopicArn"],
-        vpc_id=vpc, private_subnet_a=subnets[0], private_subnet_b=subnets[1],
-        job_security_group=group, file_system_arn=files["FileSystemArn"],
-        access_point_arn=point["AccessPointArn"], network_egress="nat",
-    )  # fmt: skip
+        vpc_id=vpc,
+        private_subnet_a=subnets[0],
+        private_subnet_b=subnets[1],
+        job_security_group=group,
+        file_system_arn=files["FileSystemArn"],
+        access_point_arn=point["AccessPointArn"],
+        network_egress="nat",
+    )
 
 
 def _key(cloud: LocalCloud) -> str:
