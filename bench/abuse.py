@@ -215,9 +215,11 @@ class Abusers:
             try:
                 status = self._ask(connection, CASES[name])
             except (OSError, http.client.HTTPException):
-                connection, status = self._connection(), 0
+                connection.close()  # and opened again by the next request
+                status = 0
             with self._lock:
                 self.statuses[name][status] += 1
+        connection.close()
 
     def _connection(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(urlsplit(self._url).netloc, timeout=_TIMEOUT_SECONDS)

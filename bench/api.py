@@ -304,6 +304,8 @@ def _measure_stack(folder: Path, n_requests: int) -> dict[str, Any]:
             },
             n_requests,
         )
+        client.close()
+        connection.close()
     overhead = round(medians["API"] - medians["InvokeEndpoint"], 3)
     return {"stack_p50_ms": medians, "stack_overhead_ms": overhead}
 
