@@ -104,7 +104,6 @@ def _deploy(cloudformation: Any, s3: Any, names: Names, present: dict[str, Any])
             StackName=names.prod_stack,
             TemplateBody=template,
             Parameters=_parameters(recorded["Parameters"], present),
-            Tags=[{"Key": key, "Value": value} for key, value in recorded["Tags"].items()],
             Capabilities=["CAPABILITY_IAM"],
         )
         cloudformation.get_waiter("stack_update_complete").wait(

@@ -195,7 +195,6 @@ def deployed(aws):
              "ParameterValue": "CodeDeployDefault.LambdaAllAtOnce"},
             {"ParameterKey": "AlarmsStop", "ParameterValue": "no"},
         ],
-        Tags=[{"Key": "mlsystem-project", "Value": KEY}],
     )  # fmt: skip
 
 
