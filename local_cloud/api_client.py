@@ -74,8 +74,8 @@ class ApiClient:
         return Answer(found.status, found.headers.get("X-Release", ""), text, time.monotonic())
 
     def close(self) -> None:
-        """Close the calling thread's connection; its next request opens another."""
-        connection: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
+        """Close the calling thread's connection."""
+        connection = getattr(self._own, "connection", None)
         if connection is not None:
             connection.close()
             self._own.connection = None
