@@ -148,9 +148,14 @@ class Production:
         found = self.cloudformation.describe_stack_resource(
             StackName=self.born.stack_name, LogicalResourceId="ReleaseRole"
         )["StackResourceDetail"]
-        role = self.cloud.client("iam").get_role(RoleName=found["PhysicalResourceId"])["Role"]
-        return self.cloud.client(
-            service, role_arn=role["Arn"], service_principal="codebuild.amazonaws.com"
+        cloud = self.cloud
+        role = cloud.client("iam").get_role(RoleName=found["PhysicalResourceId"])["Role"]
+        place = f"{cloud.region}:{cloud.account_id}"
+        return cloud.client(
+            service,
+            role_arn=role["Arn"],
+            service_principal="codebuild.amazonaws.com",
+            source_arn=f"arn:aws:codebuild:{place}:project/{self.key}-release",
         )
 
     @property
@@ -227,12 +232,13 @@ class Production:
 
     def make_sure(self) -> str:
         """The good release that serves; one is made when there is none."""
-        is_there = self._exists() and self.describe()["StackStatus"] in (
+        if self._exists() and self.describe()["StackStatus"] not in (
             "CREATE_COMPLETE",
             "UPDATE_COMPLETE",
             "UPDATE_ROLLBACK_COMPLETE",
-        )
-        if not is_there:
+        ):
+            self.delete()
+        if not self._exists():
             ended = self.begin().end()
             assert ended.status == "CREATE_COMPLETE", ended
         return self.outputs["ServingRelease"]
