@@ -11,7 +11,7 @@ BUILD_SOURCES := $(wildcard seed_code/buildspec*.yml seed_code/*/requirements.tx
 IMAGE_SOURCES := $(shell find seed_code/mlsystem seed_code/container seed_code/api -type f -not -name '*.pyc')
 
 .DEFAULT_GOAL := help
-.PHONY: help run up test check format bench docs golden locks clean
+.PHONY: help run up rollback test check format bench docs golden locks clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ run: .local/.ready ## Publish, create a project, release it twice (BLUEPRINT=<na
 
 up: .local/.ready ## The same, and stay up until Ctrl-C (PORT=<n> fixes the address)
 	@$(BIN)/python -m local_cloud up "$(BLUEPRINT)" --port $(PORT)
+
+rollback: $(VENV)/.run ## Return a project's production on AWS to an earlier release (PROJECT=<key>, TO=<release>)
+	@scripts/rollback.sh "$(PROJECT)" $(if $(TO),--to "$(TO)")
 
 test: $(VENV)/.test .local/.ready ## Run the whole test suite
 	@$(BIN)/python -m pytest -n auto -q

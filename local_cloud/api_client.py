@@ -69,9 +69,16 @@ class ApiClient:
             found = connection.getresponse()
             text = found.read().decode()
         except (OSError, http.client.HTTPException) as error:
-            self._own.connection = None
+            self.close()
             return Answer(_NO_ANSWER, "", str(error), time.monotonic())
         return Answer(found.status, found.headers.get("X-Release", ""), text, time.monotonic())
+
+    def close(self) -> None:
+        """Close the calling thread's connection."""
+        connection = getattr(self._own, "connection", None)
+        if connection is not None:
+            connection.close()
+            self._own.connection = None
 
     def _connection(self) -> http.client.HTTPConnection:
         connection: http.client.HTTPConnection | None = getattr(self._own, "connection", None)

@@ -40,14 +40,14 @@ class Parity:
 
 
 def collect() -> list[Parity]:
-    """Every statement of every module of the package, in the order of the modules' names."""
+    """Every statement of every module of the package, once, in the order of the modules' names."""
     statements: list[Parity] = []
     for module in sorted(
         info.name for info in pkgutil.walk_packages(local_cloud.__path__, "local_cloud.")
     ):
         if not module.endswith("__main__"):
             statements += getattr(importlib.import_module(module), "PARITY", [])
-    return statements
+    return list(dict.fromkeys(statements))  # a package may hand on its module's
 
 
 def table(statements: Iterable[Parity] | None = None) -> str:

@@ -255,6 +255,7 @@ class _Watch:
         golden = results.golden_requests(self.cloud.client, self._inputs())
         body = golden["requests"][0]["body"]
         answer = api.predict(body)
+        api.close()
         self.summary.api = {
             "url": api.url,
             "status": answer.status,

@@ -48,8 +48,10 @@ _FAULT = f"""\
 def _break_on_rare_requests(repository: Path) -> None:
     """Change what passes every test before production: a model that fails on rare requests."""
     path = repository / "mlsystem/predictor.py"
-    text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace(_WHERE, _FAULT + _WHERE, 1), encoding="utf-8")
+    before, where, after = path.read_text(encoding="utf-8").partition(_WHERE)
+    if not where:
+        raise LocalCloudError(str(path), "another program", f"the line {_WHERE.strip()!r} in it")
+    path.write_text(before + _FAULT + where + after, encoding="utf-8")
 
 
 def requests(golden: dict[str, Any]) -> list[str]:

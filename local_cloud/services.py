@@ -79,7 +79,6 @@ REFUSED: dict[tuple[str, str], str] = {
 
 PARITY = [
     Parity("every other service", "refused", "The error names the service"),
-    Parity("ECR", "exact", "Repositories"),
     Parity("KMS", "exact", "Keys, aliases, encrypt, decrypt, data keys; key policies are enforced"),
     Parity("STS", "exact", "AssumeRole by trust policy and session policy; GetCallerIdentity"),
     Parity("STS", "refused", "Federation: SAML, web identity, session tokens of users"),

@@ -74,3 +74,4 @@ class Traffic:
             with self._lock:
                 self._answers.append(answer)
             self._stopping.wait(self._pause)
+        self._client.close()

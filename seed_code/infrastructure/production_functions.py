@@ -279,7 +279,7 @@ def _custom_resource(
         type=f"Custom::{name}",
         properties={
             "ServiceToken": function.attr_arn,
-            "ServiceTimeout": str(seconds + _OVERHEAD_SECONDS),
+            "ServiceTimeout": seconds + _OVERHEAD_SECONDS,
             **properties,
         },
     )

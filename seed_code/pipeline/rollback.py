@@ -52,13 +52,13 @@ def rollback(
         CloudFormation could not; the present release still answers.
     """
     cloudformation, sagemaker = client("cloudformation"), client("sagemaker")
-    stack = Names(project, "none").prod_stack
+    stack = _names(project, "none").prod_stack
     present = describe(cloudformation, stack)
     serving = outputs(present).get(SERVING_RELEASE)
     if present is None or serving is None:
         raise UserError(f"stack {stack}", "nothing in production", "a release that answers")
     package = choose(registry.approved(sagemaker, project), serving, to)
-    names = Names(project, package.release)
+    names = _names(project, package.release)
     print(f"Production of {project}: from release {serving} back to {package.release}", flush=True)
     _deploy(cloudformation, client("s3"), names, present)
     registry.served(sagemaker, package, now)
@@ -92,6 +92,16 @@ def choose(packages: list[Package], serving: str, to: str | None) -> Package:
     return before
 
 
+def _names(project: str, release: str) -> Names:
+    try:
+        return Names(project, release)
+    except ValueError as error:
+        raise UserError(
+            "rollback", str(error), "a project's key, <model>-<project id>",
+            "It is the output ProjectKey of the project's stack",
+        ) from error  # fmt: skip
+
+
 def _deploy(cloudformation: Any, s3: Any, names: Names, present: dict[str, Any]) -> None:
     bucket = f"{names.project}-data"
     template = _recorded(s3, bucket, names.prod_template_key)
@@ -104,7 +114,6 @@ def _deploy(cloudformation: Any, s3: Any, names: Names, present: dict[str, Any])
             StackName=names.prod_stack,
             TemplateBody=template,
             Parameters=_parameters(recorded["Parameters"], present),
-            Tags=[{"Key": key, "Value": value} for key, value in recorded["Tags"].items()],
             Capabilities=["CAPABILITY_IAM"],
         )
         cloudformation.get_waiter("stack_update_complete").wait(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,18 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 TIMEOUT_SECONDS = 180
+
+
+def share_caches(root: Path) -> None:
+    """Give a run's folder the images, and the Pythons of builds, that set-up made."""
+    for name in ("docker", "python"):
+        (ROOT / ".local" / name).mkdir(parents=True, exist_ok=True)
+        (root / name).symlink_to(ROOT / ".local" / name)
+
+
+def _heed_interrupts() -> None:
+    """A shell lets what it starts in the background ignore Ctrl-C; tests may be started so."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @dataclass
@@ -45,7 +58,7 @@ class Runner:
     def __init__(self, folder: Path) -> None:
         self.root = folder / "local"
         self.root.mkdir()
-        (self.root / "docker").symlink_to(ROOT / ".local/docker")
+        share_caches(self.root)
 
     def start(self, command: str, blueprint: str | Path, *options: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -53,6 +66,7 @@ class Runner:
              "--root", str(self.root), *options],
             cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, start_new_session=True,
+            preexec_fn=_heed_interrupts,  # noqa: PLW1509 - it takes no lock
         )  # fmt: skip
 
     def finish(self, process: subprocess.Popen[str]) -> Finished:
@@ -92,6 +106,21 @@ def runner(tmp_path):
     runner = Runner(tmp_path)
     yield runner
     runner.wait_until_alone()
+
+
+@pytest.fixture
+def workflow_alone(tmp_path):
+    """A function that copies a blueprint that ships, and has its workflow deploy by itself."""
+
+    def copy(name: str) -> Path:
+        folder = tmp_path / name
+        shutil.copytree(ROOT / "blueprints" / name, folder)
+        settings = folder / "project.yml"
+        text = settings.read_text().replace("\n  by: pipeline\n", "\n")
+        settings.write_text(text.replace("\ndeploy:\n", "\ndeploy:\n  by: workflow\n"))
+        return folder
+
+    return copy
 
 
 @pytest.fixture

@@ -1,4 +1,8 @@
-"""`make run`: what it promises for the data that ship, for data never seen, and for bad data."""
+"""The workflow by itself: data that ship, data never seen, and bad data.
+
+Here ``deploy.by`` is ``workflow``, which leaves the project and its pipeline out: a quarter of the
+time. :mod:`tests.end_to_end.test_whole_way` has the rest.
+"""
 
 import csv
 import importlib.util
@@ -27,8 +31,8 @@ def assert_succeeded(run):
     return summary
 
 
-def test_churn_is_released_and_everything_stops(runner):
-    summary = assert_succeeded(run := runner.run("churn"))
+def test_churn_is_released_and_everything_stops(runner, workflow_alone):
+    summary = assert_succeeded(run := runner.run(workflow_alone("churn")))
     assert summary["metrics"]["roc_auc"] >= 0.90
     assert 0 <= summary["predictions"][0]["output"] <= 1
     assert summary["model"]["package_arn"].endswith("/1")
@@ -38,14 +42,14 @@ def test_churn_is_released_and_everything_stops(runner):
         urllib.request.urlopen(summary["endpoint"]["url"], b"", timeout=5)
 
 
-def test_iris_answers_the_known_flowers(runner):
-    summary = assert_succeeded(runner.run("iris"))
+def test_iris_answers_the_known_flowers(runner, workflow_alone):
+    summary = assert_succeeded(runner.run(workflow_alone("iris")))
     answers = {prediction["input"]: prediction["output"] for prediction in summary["predictions"]}
     assert answers == {"4.5,1.3,0.3,0.3": "setosa", "5.9,3,5.1,1.8": "virginica"}
 
 
-def test_housing_values_the_two_houses_held_back(runner):
-    summary = assert_succeeded(runner.run("housing"))
+def test_housing_values_the_two_houses_held_back(runner, workflow_alone):
+    summary = assert_succeeded(runner.run(workflow_alone("housing")))
     first, second = (prediction["output"] for prediction in summary["predictions"])
     assert first == pytest.approx(22.65, abs=1.5)
     assert second == pytest.approx(26.45, abs=1.5)
@@ -54,6 +58,7 @@ def test_housing_values_the_two_houses_held_back(runner):
 UNSEEN = """\
 model: {name: penguin-3, problem: binary, target: "Größe, groß?"}
 evaluate: {metric: roc_auc, threshold: 0.8}
+deploy: {by: workflow}
 """
 
 
@@ -87,6 +92,7 @@ QUOTED = """\
 model: {name: churn-quoted, problem: binary, target: column_0}
 data: {header: false}
 evaluate: {metric: error_rate, threshold: 0.1}
+deploy: {by: workflow}
 """
 
 
@@ -111,6 +117,7 @@ model:
   target: churn
   hyperparameters: {num_round: 1, min_child_weight: 1000000}
 evaluate: {metric: error_rate, threshold: 0.1}
+deploy: {by: workflow}
 """
     folder = blueprint(settings)
     shutil.copy("seed_code/data/churn.csv", folder / "data")
@@ -126,6 +133,7 @@ evaluate: {metric: error_rate, threshold: 0.1}
 SMALL = """\
 model: {name: small, problem: binary, target: y}
 evaluate: {metric: roc_auc, threshold: 0.5}
+deploy: {by: workflow}
 """
 
 

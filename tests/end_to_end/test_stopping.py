@@ -28,8 +28,8 @@ def read_until(process, text, seconds=90):
     ["Building the image", "PrepareData running", "TrainModel running", "EvaluateModel running",
      "DeployEndpoint running"],
 )  # fmt: skip
-def test_ctrl_c_leaves_no_process(runner, moment):
-    process = runner.start("run", "iris")
+def test_ctrl_c_leaves_no_process(runner, workflow_alone, moment):
+    process = runner.start("run", workflow_alone("iris"))
     read_until(process, moment)
     os.killpg(process.pid, signal.SIGINT)
     run = runner.finish(process)
@@ -40,25 +40,38 @@ def test_ctrl_c_leaves_no_process(runner, moment):
     runner.wait_until_alone()
 
 
-def test_sigterm_is_as_good_as_ctrl_c(runner):
+@pytest.mark.parametrize("moment", ["Creating the project", "Build running"])
+def test_ctrl_c_leaves_nothing_of_a_project(runner, moment):
     process = runner.start("run", "iris")
+    read_until(process, moment)
+    os.killpg(process.pid, signal.SIGINT)
+    run = runner.finish(process)
+    assert run.code == 130, run.output
+    assert "Traceback" not in run.output
+    runner.wait_until_alone()
+    assert not list(runner.root.glob("codebuild/*/*"))
+
+
+def test_sigterm_is_as_good_as_ctrl_c(runner, workflow_alone):
+    process = runner.start("run", workflow_alone("iris"))
     read_until(process, "PrepareData running")
     process.send_signal(signal.SIGTERM)
     assert runner.finish(process).code == 130
     runner.wait_until_alone()
 
 
-def test_a_killed_run_leaves_no_process_and_the_next_one_starts_clean(runner):
-    process = runner.start("run", "iris")
+def test_a_killed_run_leaves_no_process_and_the_next_one_starts_clean(runner, workflow_alone):
+    blueprint = workflow_alone("iris")
+    process = runner.start("run", blueprint)
     read_until(process, "TrainModel running")
     process.kill()
     process.communicate(timeout=60)
     runner.wait_until_alone()
-    assert runner.run("iris").code == 0
+    assert runner.run(blueprint).code == 0
 
 
-def test_up_stays_until_ctrl_c_and_the_sdk_works_against_it(runner):
-    process = runner.start("up", "iris")
+def test_up_stays_until_ctrl_c_and_the_sdk_works_against_it(runner, workflow_alone):
+    process = runner.start("up", workflow_alone("iris"))
     try:
         read_until(process, "Up until Ctrl-C")
         environment = dict(
@@ -105,10 +118,10 @@ def listening_beyond_loopback(runner):
     return found
 
 
-def test_a_taken_port_is_named_with_the_fix(runner):
+def test_a_taken_port_is_named_with_the_fix(runner, workflow_alone):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        process = runner.start("up", "iris", "--port", port)
+        process = runner.start("up", workflow_alone("iris"), "--port", port)
         run = runner.finish(process)
     assert run.code == 1
     assert port in run.output
@@ -116,7 +129,7 @@ def test_a_taken_port_is_named_with_the_fix(runner):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a small file system is mounted as root alone")
-def test_a_full_disk_is_named(runner, tmp_path):
+def test_a_full_disk_is_named(runner, workflow_alone, tmp_path):
     small = tmp_path / "small"
     small.mkdir()
     mounted = subprocess.run(
@@ -129,7 +142,7 @@ def test_a_full_disk_is_named(runner, tmp_path):
     try:
         (small / "docker").symlink_to(runner.root / "docker")
         runner.root = small
-        run = runner.run("churn")
+        run = runner.run(workflow_alone("churn"))
         assert run.code == 1
         assert "No space left on device" in run.output
         assert "Traceback" not in run.output

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from local_cloud.summary import Prediction, Stage, Summary
+from local_cloud.summary import Pipeline, PipelineStage, Prediction, Stage, Summary
 
 KEYS = {
     "blueprint", "release", "status", "stages", "metrics", "gate", "model", "endpoint",
-    "predictions", "seconds",
+    "predictions", "seconds", "project", "pipeline", "api", "traffic", "rollback",
 }  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def test_the_file_has_every_promised_key(tmp_path):
     document = json.loads((tmp_path / "summary.json").read_text())
     assert document.keys() >= KEYS
     assert document["stages"] == [
-        {"name": "PrepareData", "status": "SUCCEEDED", "seconds": 1.5, "error": None}
+        {"name": "PrepareData", "status": "SUCCEEDED", "seconds": 1.5, "error": None, "log": None}
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
 
@@ -66,3 +66,36 @@ def test_a_rejection_names_the_reasons():
 def test_an_error_is_shown_as_it_is():
     summary = Summary("x", "r", error="data/[a].csv:3: 2 values; 3 are required.")
     assert "data/[a].csv:3: 2 values; 3 are required." in page(summary)
+
+
+def released(status="SUCCEEDED"):
+    summary = succeeded()
+    summary.status = status
+    actions = [Stage("DeployWorkflow", "SUCCEEDED", 1.0), Stage("RunWorkflow", "SUCCEEDED", 9.0)]
+    summary.pipeline = Pipeline(
+        "iris-p-1", "r-1", [PipelineStage("Train", "SUCCEEDED", 9, actions)]
+    )
+    summary.project = {"name": "iris", "id": "p-1", "stacks": ["SC-1", "iris-p-1-dev"]}
+    summary.traffic = {"requests": 9, "failed_requests": 1, "releases": {"r-0": 7, "r-1": 2}}
+    return summary
+
+
+def test_a_person_follows_the_workflow_within_the_pipeline():
+    assert [row.name for row in released().rows()] == ["DeployWorkflow", "PrepareData"]
+    assert [row.name for row in succeeded().rows()] == ["PrepareData"]
+
+
+def test_the_page_of_a_project_says_where_it_is_and_who_answered():
+    text = page(released())
+    for wanted in ("iris  p-1", "SC-1  iris-p-1-dev", "Train SUCCEEDED", "7 by r-0, 2 by r-1"):
+        assert wanted in text
+
+
+def test_a_rollback_is_told_whole():
+    summary = released("ROLLED_BACK")
+    summary.rollback = {
+        "guard": "ALARM_ACTIVE", "reason": "alarms: <model-errors>", "seconds": 1.25,
+        "requests": 9, "failed_requests": 1, "serving_release": "r-0",
+    }  # fmt: skip
+    wanted = "ALARM_ACTIVE after 1.2 s: alarms: <model-errors>; 1 of 9 requests failed, r-0 serves"
+    assert wanted in page(summary)

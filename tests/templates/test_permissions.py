@@ -184,6 +184,16 @@ def test_a_deploy_role_may_do_what_its_stacks_take(role):
     assert refused(deploy_policies(role), arn, DEPLOYED[role], OWN) == []
 
 
+@pytest.mark.parametrize("path", ["restapis", "apikeys", "usageplans", "tags/arn%3Aaws"])
+def test_an_api_is_made_with_the_projects_tag_alone(path):
+    action = "apigateway:PUT" if path.startswith("tags") else "apigateway:POST"
+    arn = f"arn:aws:apigateway:{REGION}::/{path}"
+    for value, allowed in ((workflow.KEY, True), (OTHER, False), (None, False)):
+        tag = {} if value is None else {f"aws:requesttag/{PROJECT_TAG}": (value,)}
+        request = Request(action, arn, {**OWN, **tag}, KEYS)
+        assert decide(deploy_policies("ProductionRole"), request).allowed is allowed
+
+
 def test_the_production_role_may_do_nothing_else():
     allowed = {
         action

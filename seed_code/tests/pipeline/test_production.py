@@ -195,7 +195,6 @@ def deployed(aws):
              "ParameterValue": "CodeDeployDefault.LambdaAllAtOnce"},
             {"ParameterKey": "AlarmsStop", "ParameterValue": "no"},
         ],
-        Tags=[{"Key": "mlsystem-project", "Value": KEY}],
     )  # fmt: skip
 
 
@@ -229,3 +228,9 @@ def test_no_production_to_return(aws, capsys):
     no_stack(aws)
     assert main(["rollback", KEY], aws) == 1
     assert last_word(capsys).startswith(f"stack {STACK}: nothing in production")
+
+
+@pytest.mark.parametrize("project", ["", "churn p-1", "/churn"])
+def test_what_is_no_project(project, aws, capsys):
+    assert main(["rollback", project], aws) == 1
+    assert last_word(capsys).startswith(f"rollback: project: found {project!r}; ")

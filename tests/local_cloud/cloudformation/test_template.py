@@ -67,7 +67,6 @@ def test_a_resource_as_declared() -> None:
         ({"Resources": {"A": {**BUCKET, "Colour": 1}}}, "template resource property 'Colour'"),
         ({"Resources": {"A": {**BUCKET, "CreationPolicy": {}}}}, "CreationPolicy is not part of"),
         ({"Resources": {"A": {**BUCKET, "UpdatePolicy": "x"}}}, "UpdatePolicy] a mapping is"),
-        ({"Resources": {"A": {**BUCKET, "CreationPolicy": {}}}}, "CreationPolicy is not part of"),
         ({"Resources": {"A": {**BUCKET, "DeletionPolicy": "Snapshot"}}}, "'Snapshot' is not part"),
         ({"Resources": {"A": {**BUCKET, "DeletionPolicy": {"Ref": "x"}}}}, "DeletionPolicy.* is"),
         ({"Resources": {"A": {**BUCKET, "UpdateReplacePolicy": "RetainExceptOnCreate"}}},

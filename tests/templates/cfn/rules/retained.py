@@ -27,9 +27,9 @@ _TYPES = {
     "AWS::S3::BucketPolicy",
     "AWS::SageMaker::ModelPackageGroup",
 }
-#: CloudFormation deletes the stacks that it made with these roles with them, and API Gateway goes on
-#: writing the account's logs.
-_ROLES = {"ApiLogRole", "DeployRole", "ProductionRole"}
+#: CloudFormation deletes the stacks that it made with these roles with them; with the last one API
+#: Gateway goes on writing the account's logs.
+_ROLES = {"DeployRole", "ProductionRole", "ApiLogRole"}
 
 
 def check(stack: Stack) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """A role is bounded, has a project's path and tag, and serves one service of this account.
 
-Where a service documents the condition keys of the confused deputy they are required; where it does
-not (API Gateway, CloudFormation, CodePipeline, Service Catalog), they are checked if they are there.
+Where a service documents the condition keys of the confused deputy they are required; where it
+does not (API Gateway, CloudFormation, CodePipeline, Service Catalog), the account is checked if it
+is there.
 """
 
 from collections.abc import Iterator, Mapping

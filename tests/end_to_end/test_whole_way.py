@@ -1,0 +1,86 @@
+"""`make run`: from the published template to production, and a second release, good or bad.
+
+The seed's own tests are left out of the builds: :mod:`tests.test_seed_code_alone` runs them.
+"""
+
+import json
+
+import pytest
+from rich.console import Console
+
+from local_cloud import organization, run
+from tests.end_to_end.conftest import share_caches
+
+STAGES = ["Source", "Build", "Train", "Dev", "Prod"]
+WORKFLOW = ["PrepareData", "TrainModel", "EvaluateModel", "CheckGate", "RegisterModel"]
+ALL_TESTS = 'pytest tests -q -n auto -m "not exhaustive"'
+
+
+@pytest.fixture
+def released(tmp_path, monkeypatch):
+    """A function that runs a scenario; gives exit code, summary and what was printed."""
+    share_caches(tmp_path)
+    whole = organization.seed
+
+    def seed(blueprint, folder):
+        has_data = whole(blueprint, folder)
+        buildspec = folder / "buildspec.yml"
+        text = buildspec.read_text()
+        assert ALL_TESTS in text
+        buildspec.write_text(text.replace(ALL_TESTS, "pytest tests/test_settings.py -q"))
+        return has_data
+
+    monkeypatch.setattr(organization, "seed", seed)
+
+    def release(scenario):
+        console = Console(record=True, width=200)
+        code = run.run("churn", root=tmp_path, console=console, scenario=scenario)
+        summary = json.loads((tmp_path / "summary.json").read_text())
+        return code, summary, console.export_text()
+
+    return release
+
+
+def assert_told(summary):
+    """What is the same for all scenarios."""
+    assert summary["project"]["name"] == "churn"
+    key = f"churn-{summary['project']['id']}"
+    assert summary["pipeline"]["name"] == key
+    assert summary["pipeline"]["execution_id"] == summary["release"]
+    assert [stage["name"] for stage in summary["pipeline"]["stages"]] == STAGES
+    assert set(summary["project"]["stacks"]) >= {f"{key}-workflow", f"{key}-dev", f"{key}-prod"}
+    assert [stage["name"] for stage in summary["stages"]] == WORKFLOW
+    assert summary["metrics"]["roc_auc"] >= 0.90
+    assert summary["golden_requests"]["answered"] == summary["golden_requests"]["sent"] == 20
+    assert summary["api"]["status"] == 200
+    assert "score" in json.loads(summary["api"]["output"])["predictions"][0]
+
+
+def test_traffic_moves_to_the_next_release_and_no_request_is_lost(released):
+    code, summary, output = released("next-release")
+    assert (code, summary["status"]) == (0, "SUCCEEDED"), output
+    assert_told(summary)
+    assert {stage["status"] for stage in summary["pipeline"]["stages"]} == {"SUCCEEDED"}
+    assert summary["api"]["release"] == summary["release"]
+    traffic = summary["traffic"]
+    assert traffic["failed_requests"] == 0
+    assert len(traffic["releases"]) == 2
+    assert traffic["releases"][summary["release"]] > 0
+    assert summary["rollback"] is None
+    assert "Traffic: 100 % to release" in output
+    assert "roc_auc" in output
+
+
+def test_a_release_that_fails_in_production_is_rolled_back(released):
+    code, summary, output = released("bad-release")
+    assert (code, summary["status"]) == (0, "ROLLED_BACK"), output
+    assert_told(summary)
+    rollback, bad = summary["rollback"], summary["release"]
+    assert summary["pipeline"]["stages"][-1]["status"] == "FAILED"
+    assert rollback["guard"] == "ALARM_ACTIVE"
+    assert "alarms" in rollback["reason"]
+    assert rollback["serving_release"] == summary["api"]["release"] != bad
+    assert rollback["requests"] == summary["traffic"]["requests"]
+    # A tenth of the traffic is the new release's while it lasts; nobody else fails.
+    assert 0 < rollback["failed_requests"] <= summary["traffic"]["releases"][bad]
+    assert "nobody" not in summary["traffic"]["releases"]
