@@ -78,11 +78,17 @@ def handler(event: Mapping[str, Any], context: _Context) -> None:
         respond(event, _outcome(event, seconds))
         return
     reason = _reason(seconds)
-    client("codedeploy", **_BOUNDS).put_lifecycle_event_hook_execution_status(
-        deploymentId=event["DeploymentId"],
-        lifecycleEventHookExecutionId=event["LifecycleEventHookExecutionId"],
-        status="Failed" if reason else "Succeeded",
-    )
+    codedeploy = client("codedeploy", **_BOUNDS)
+    try:
+        codedeploy.put_lifecycle_event_hook_execution_status(
+            deploymentId=event["DeploymentId"],
+            lifecycleEventHookExecutionId=event["LifecycleEventHookExecutionId"],
+            status="Failed" if reason else "Succeeded",
+        )
+    except codedeploy.exceptions.LifecycleEventAlreadyCompletedException:
+        # An alarm was faster. After an error Lambda would ask once more, when this function may
+        # have become the next release's: its verdict would be replaced.
+        print(json.dumps({"not_done": "report", "error": "the deployment had ended"}))
 
 
 def _outcome(event: Mapping[str, Any], seconds: float) -> Outcome:

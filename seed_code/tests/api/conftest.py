@@ -184,6 +184,9 @@ class Account:
             answer = {"DataCaptureConfig": self.endpoint.capture or {"EnableCapture": False}}
         else:
             assert operation == "PutLifecycleEventHookExecutionStatus"
+            if self.hooks:
+                code = {"__type": "LifecycleEventAlreadyCompletedException", "message": "completed"}
+                return 400, {}, json.dumps(code).encode()
             self.hooks.append(given)
         return 200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode()
 

@@ -232,6 +232,7 @@ def test_a_function_that_crashes_stops_it(release):
     report = made.judge()
     assert "request 1: the function crashed (ImportError)" in report.reason
     assert not any(_found(report)[name] for name in ("golden", "width", "syntax", "content_type"))
+    assert "latency" not in _found(report)
 
 
 def test_another_release_behind_the_function_stops_it(release):
@@ -411,6 +412,14 @@ def test_codedeploy_and_people_are_told_of_failure(release, capsys):
     assert "it ran out of memory" in message["Message"]
     assert "it ran out of memory" in json.loads(capsys.readouterr().out)["reason"]
     assert "it ran out of memory" in made.report().reason
+
+
+def test_a_deployment_that_has_ended_meanwhile_is_no_error(release, capsys):
+    made = release()
+    for _ in range(2):
+        checks.handler(_hook(), Context())
+    assert len(made.account.hooks) == 1
+    assert "the deployment had ended" in capsys.readouterr().out
 
 
 def _custom_resource(made: Release, request: str = "Create") -> dict[str, Any]:
