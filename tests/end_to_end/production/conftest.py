@@ -367,7 +367,7 @@ class Begun:
 # --------------------------------------------------------------------- fixtures
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
     """Production after the first release that the project's own pipeline made."""
     root = tmp_path_factory.mktemp("production")

@@ -29,7 +29,7 @@ HANDLE = "    return _api().answer(event)\n"
 
 RAISES = (PREDICTOR, PREDICT, f'{IF_RARE}        raise OverflowError("int32")\n{PREDICT}')
 NONSENSE = (PREDICTOR, "        return answers\n", "        return answers[:, ::-1]\n")
-SLOW = (PREDICTOR, PREDICT, SLEEP.format(0.4) + PREDICT)
+SLOW = (PREDICTOR, PREDICT, SLEEP.format(0.3) + PREDICT)
 SLOW_IF_RARE = (PREDICTOR, PREDICT, IF_RARE + SLEEP.format(1.3) + PREDICT)
 DOES_NOT_START = (
     PREDICTOR,
