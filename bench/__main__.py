@@ -1,7 +1,7 @@
 """Every measurement, one after the other: ``python -m bench``.
 
-Each is a program of its own (``python -m bench.serving``) that prints a table and writes
-``bench/results/<name>.json``; it ends with 1 when one of its bars is missed.
+Each is a program of its own (``python -m bench.serving``) that prints what it found and writes it
+to ``bench/results/<name>.json``; it ends with 1 when one of its bars is missed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-NAMES = ("serving", "api", "training", "prepare")
+NAMES = ("serving", "api", "training", "prepare", "images", "abuse", "releases")
 
 
 def main() -> int:

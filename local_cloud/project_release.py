@@ -63,7 +63,7 @@ def release_project(
     has_data = organization.seed(blueprint, seed_code)
     people = organization.publish(cloud, seed_code)
     progress.step("Creating the project")
-    form = {"ModelName": model, "Production": "yes"}
+    form = {"ModelName": model}
     born = project.create(cloud, people.data_scientist, model, form, progress.step)
     summary.project = {"name": born.name, "id": born.id, "stacks": born.stacks}
     watch = _Watch(cloud, people, born, summary, progress)

@@ -127,8 +127,9 @@ class Release:
         )
 
     def _asked(self, action: str) -> str:
-        (run,) = (r for runs in self._runs().values() for r in runs if r["actionName"] == action)
-        return str(run["input"]["resolvedConfiguration"].get("CustomData", ""))
+        runs = (run for runs in self._runs().values() for run in runs)
+        *_, newest = (run for run in runs if run["actionName"] == action)
+        return str(newest["input"]["resolvedConfiguration"].get("CustomData", ""))
 
     def _runs(self) -> dict[str, list[dict[str, Any]]]:
         """Runs of actions by their stage, in the order in which they began."""

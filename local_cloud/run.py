@@ -27,6 +27,7 @@ from local_cloud.images import STORE
 from local_cloud.progress import Progress
 from local_cloud.project_release import release_project
 from local_cloud.scenarios import Scenario, find_scenario
+from local_cloud.shell_environment import exports
 from local_cloud.summary import EXIT_CODES, Summary
 from local_cloud.workflow_release import release_workflow
 
@@ -173,11 +174,11 @@ def _interruptible() -> Iterator[None]:
 
 def _stay(cloud: LocalCloud, console: Console) -> None:
     """Print how to talk to the account, and wait for Ctrl-C."""
-    exports = "".join(f"export {key}={value}\n" for key, value in cloud.environment().items())
+    text = exports(cloud)
     path = cloud.root / "environment"
-    path.write_text(exports, encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
     path.chmod(0o600)
     console.print()
-    console.print(exports, markup=False, highlight=False, soft_wrap=True, end="")
+    console.print(text, markup=False, highlight=False, soft_wrap=True, end="")
     console.print(f"The same in {path}: `source` it. Up until Ctrl-C.", highlight=False)
     signal.pause()

@@ -253,7 +253,8 @@ def _problem() -> dict[str, Any]:
     return {
         "type": "object",
         "description": "RFC 9457",
-        "required": ["type", "title", "status", "detail"],
+        # What the gateway itself refuses has no status: it cannot write its own there.
+        "required": ["type", "title", "detail"],
         "properties": {
             "type": {"type": "string"},
             "title": {"type": "string"},

@@ -8,8 +8,8 @@ metric           unit         is
 ``Requests``     Count        1
 ``ClientErrors`` Count        1 when the client is to blame
 ``ModelErrors``  Count        1 when the release is to blame, see :mod:`api.failures`
-``Latency``      Milliseconds from the event to the answer; only when the model was asked, so that
-                 no client's mistake makes a slow model look fast
+``Latency``      Milliseconds to the answer, once the release is open; only when the model was
+                 asked, so that no client's mistake makes a slow model look fast
 ================ ============ =====================================================================
 
 No line has a value of a request in it.

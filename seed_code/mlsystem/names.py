@@ -183,6 +183,11 @@ class Names:
         """Data of the repository with this digest: a release's, while nobody has uploaded any."""
         return f"repository-data/{digest}"
 
+    @staticmethod
+    def tests_key(digest: str) -> str:
+        """Note that the tests have passed on the repository's files with this digest."""
+        return f"repository-tests/{digest}"
+
     @property
     def release_prefix(self) -> str:
         return f"releases/{self.release}"

@@ -6,6 +6,7 @@ exit code when
 0         done
 1         it cannot be done, or the endpoint failed its test; the last line says why
 2         the command line is wrong
+3         ``tested``: no, nothing is known of these files
 ========= =======================================================================================
 """
 
@@ -24,7 +25,8 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mlsystem.errors import MLSystemError
-from pipeline import production
+from mlsystem.names import Names
+from pipeline import production, tested
 from pipeline.acceptance import accept
 from pipeline.build import build
 from pipeline.environment import (
@@ -37,8 +39,10 @@ from pipeline.rollback import rollback
 
 __all__ = ["main"]
 
+_UNKNOWN = 3
+
 Client = Callable[[str], Any]
-Command = Callable[[argparse.Namespace, Client], None]
+Command = Callable[[argparse.Namespace, Client], int | None]
 
 
 def main(arguments: Sequence[str], client: Client) -> int:
@@ -48,7 +52,7 @@ def main(arguments: Sequence[str], client: Client) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        options.command(options, client)
+        return options.command(options, client) or 0
     except MLSystemError as error:
         return _failed(str(error))
     except ClientError as error:
@@ -59,7 +63,6 @@ def main(arguments: Sequence[str], client: Client) -> int:
         )
     except BotoCoreError as error:
         return _failed(f"AWS: {error}; credentials, a region and a connection.")
-    return 0
 
 
 def _failed(reason: str) -> int:
@@ -71,6 +74,20 @@ def _failed(reason: str) -> int:
 
 def _build(options: argparse.Namespace, client: Client) -> None:
     build(read(BuildEnvironment, os.environ), Path.cwd(), options.output, client)
+
+
+def _tested(options: argparse.Namespace, client: Client) -> int:
+    return 0 if tested.was(*_repository(options, client)) else _UNKNOWN
+
+
+def _passed(options: argparse.Namespace, client: Client) -> None:
+    tested.note(*_repository(options, client))
+
+
+def _repository(options: argparse.Namespace, client: Client) -> tuple[Any, str, Names, Path, Path]:
+    environment = read(BuildEnvironment, os.environ)
+    names = Names(environment.project_key, environment.release)
+    return client("s3"), environment.data_bucket, names, Path.cwd(), options.output
 
 
 def _test(options: argparse.Namespace, client: Client) -> None:
@@ -99,6 +116,8 @@ def _parser() -> argparse.ArgumentParser:
     command: Command
     for name, command, text in (
         ("build", _build, "images, workflow input and stack configurations of a release"),
+        ("tested", _tested, "whether the repository's tests have passed on these files"),
+        ("passed", _passed, "note that the repository's tests have passed on these files"),
         ("test", _test, "send the release's golden requests to its dev endpoint"),
     ):
         one = commands.add_parser(name, help=text, allow_abbrev=False)

@@ -30,7 +30,7 @@ from local_cloud.summary import PipelineStage
 
 ROOT = Path(__file__).parents[2]
 SAGEMAKER = "sagemaker.amazonaws.com"
-FORM = {"ModelName": "churn"}
+FORM = {"ModelName": "churn", "Production": "no"}
 DEADLINE_SECONDS = 240
 pytestmark = pytest.mark.xdist_group("projects")
 

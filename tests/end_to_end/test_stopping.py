@@ -70,14 +70,39 @@ def test_a_killed_run_leaves_no_process_and_the_next_one_starts_clean(runner, wo
     assert runner.run(blueprint).code == 0
 
 
-def test_up_stays_until_ctrl_c_and_the_sdk_works_against_it(runner, workflow_alone):
+def sourced(path):
+    """The environment of a shell that has sourced a file."""
+    command = ["sh", "-c", '. "$1"; env -0', "sh", str(path)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return dict(line.split("=", 1) for line in shown.split("\0") if line)
+
+
+def assert_git_works(environment, folder):
+    client = boto3.client(
+        "codecommit",
+        endpoint_url=environment["AWS_ENDPOINT_URL"],
+        region_name=environment["AWS_REGION"],
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+    )
+    made = client.create_repository(repositoryName="shared")["repositoryMetadata"]
+    client.create_commit(
+        repositoryName="shared", branchName="main", authorName="Ada", email="ada@example.com",
+        putFiles=[{"filePath": "a.txt", "fileContent": b"one\n"}],
+    )  # fmt: skip
+    subprocess.run(
+        ["git", "clone", "--quiet", made["cloneUrlHttp"], "shared"],
+        env=environment, cwd=folder, check=True,
+    )  # fmt: skip
+    assert (folder / "shared/a.txt").read_text() == "one\n"
+
+
+def test_up_stays_until_ctrl_c_and_the_tools_work_against_it(runner, workflow_alone, tmp_path):
     process = runner.start("up", workflow_alone("iris"))
     try:
         read_until(process, "Up until Ctrl-C")
-        environment = dict(
-            line.removeprefix("export ").split("=", 1)
-            for line in (runner.root / "environment").read_text().splitlines()
-        )
+        environment = sourced(runner.root / "environment")
+        assert_git_works(environment, tmp_path)
         client = boto3.client(
             "sagemaker-runtime",
             endpoint_url=environment["AWS_ENDPOINT_URL"],

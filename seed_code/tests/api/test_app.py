@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.app import Api, handler
+from api.app import Api, handler, open_release
 from mlsystem.errors import RequestError
 
 CODE = Path(__file__).parents[2]
@@ -406,6 +406,26 @@ def test_health_of_a_model_that_fails_is_bad(serve, event):
 
 
 # --- records ------------------------------------------------------------------------------------
+
+
+def test_what_a_functions_start_costs_is_not_the_models_latency(serve, event):
+    seconds = iter(range(100))
+    served = serve("endpoint")
+
+    def open_slowly(environment):
+        for _ in range(30):  # of the clock
+            next(seconds)
+        return open_release(environment)
+
+    written: list[str] = []
+    api = Api(
+        served.environment, open_slowly, clock=lambda: float(next(seconds)), write=written.append
+    )
+    for _ in range(2):
+        assert api.answer(event(BODY))["statusCode"] == 200
+    first, second = map(json.loads, written)
+    assert first["opening_ms"] == 31_000
+    assert first["Latency"] == second["Latency"] == 1000
 
 
 @MODES
