@@ -11,6 +11,7 @@ import argparse
 import http.client
 import itertools
 import json
+import math
 import random
 import socket
 import sys
@@ -158,9 +159,14 @@ class Abusers:
         That requests are signed for.
     environment
         Credentials of who may ask: an abuser who is known gets further.
+    per_second
+        How many mistakes in all, at most.
     """
 
-    def __init__(self, url: str, region: str, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, url: str, region: str, environment: Mapping[str, str], per_second: float
+    ) -> None:
+        self._pause = _ABUSERS / per_second
         self._url, self._region = url, region
         self._signers = _signers(environment, region)
         self._lock, self._stopping = threading.Lock(), threading.Event()
@@ -219,6 +225,7 @@ class Abusers:
                 status = 0
             with self._lock:
                 self.statuses[name][status] += 1
+            self._stopping.wait(self._pause)
         connection.close()
 
     def _connection(self) -> http.client.HTTPConnection:
@@ -275,7 +282,9 @@ class Outcome:
         return not (self.surprises or self.good_requests_failed or self.alarms)
 
 
-def abuse_a_release(production: Production, serving: str, *, minutes: int) -> Outcome:
+def abuse_a_release(
+    production: Production, serving: str, *, minutes: int, per_second: float = math.inf
+) -> Outcome:
     """Have a release made under abuse while others ask as they should; say what it came to.
 
     An error when the release does not come into production.
@@ -288,8 +297,10 @@ def abuse_a_release(production: Production, serving: str, *, minutes: int) -> Ou
         ``endpoint`` or ``lambda``: of the new one.
     minutes
         For how long half of the traffic goes to the new release.
+    per_second
+        How many mistakes are made, at most.
     """
-    abusers = Abusers(production.url, production.cloud.region, production.credentials())
+    abusers = Abusers(production.url, production.cloud.region, production.credentials(), per_second)
     while_moving: list[int] = []
 
     def look() -> None:
