@@ -16,7 +16,7 @@ IMAGE_SOURCES := $(shell find seed_code/mlsystem seed_code/container seed_code/a
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: .local/.ready ## Publish, create a project, release it twice (BLUEPRINT=<name or folder>, SCENARIO=bad-release)
+run: .local/.ready ## Publish, create a project, release it twice (BLUEPRINT=<name or folder>, SCENARIO=bad-release|go-back)
 	@$(BIN)/python -m local_cloud run "$(BLUEPRINT)" --scenario "$(SCENARIO)"
 
 up: .local/.ready ## The same, and stay up until Ctrl-C (PORT=<n> fixes the address)

@@ -17,7 +17,7 @@ BlueprintName = Annotated[
 ]
 
 ScenarioName = Annotated[
-    str, typer.Option(help="Of the second release: next-release or bad-release.")
+    str, typer.Option(help="What comes second: next-release, bad-release or go-back.")
 ]
 
 Root = Annotated[Path, typer.Option(help="Folder for everything that the run makes.")]

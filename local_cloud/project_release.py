@@ -20,6 +20,7 @@ from local_cloud import (
     foundation,
     organization,
     production,
+    programs,
     project,
     release,
     results,
@@ -119,14 +120,35 @@ class _Watch:
         with Traffic(api, scenarios.requests(golden), _REQUESTS_PER_SECOND) as traffic:
             second = self._start(scenario)
             self._follow(second, traffic)
+            self._conclude(second)
+            if scenario.goes_back and self.summary.status == "SUCCEEDED":
+                self._go_back(traffic)
             time.sleep(_AFTERWARDS_SECONDS)
-        self._conclude(second)
         self._count(traffic, first, second.id)
         if scenario.is_bad:
             self._judge_rollback(traffic, first, second.id)
         elif self.summary.status == "SUCCEEDED":
-            self._judge_shift(second.id)
+            self._judge_shift(first if scenario.goes_back else second.id)
         self._ask_api(api)
+
+    def _go_back(self, traffic: Traffic) -> None:
+        """Return production to the release before, as who may approve: ``scripts/rollback.sh``."""
+        self.progress.step("Going back to the release before")
+        started = time.monotonic()
+        key = self.born.outputs["ProjectKey"]
+        environment = self.cloud.role_environment(self.people.approver, _SAGEMAKER)
+        said = programs.finish(
+            programs.start(programs.SEED_CODE, "pipeline", "rollback", key, environment=environment)
+        )
+        answers = traffic.answers(since=started)
+        self.summary.rollback = {
+            "guard": "a person",
+            "reason": said.strip().splitlines()[0],
+            "seconds": time.monotonic() - started,
+            "requests": len(answers),
+            "failed_requests": len(traffic.failed(answers)),
+            "serving_release": production.serving_release(self.cloud, self.born),
+        }
 
     def _start(self, scenario: Scenario) -> Release:
         client, pipeline = self.client, self.born.outputs["PipelineName"]
@@ -153,16 +175,18 @@ class _Watch:
             "releases": {name: counts[name] for name in (first, second, "nobody") if counts[name]},
         }
 
-    def _judge_shift(self, second: str) -> None:
-        """All traffic must have moved, and every request must have been answered."""
+    def _judge_shift(self, wanted: str) -> None:
+        """All traffic must have moved to one release, and every request have been answered."""
         summary, counted = self.summary, self.summary.traffic or {}
         serving = production.serving_release(self.cloud, self.born)
-        if counted["failed_requests"] or serving != second:
+        if counted["failed_requests"] or serving != wanted:
             summary.status = "FAILED"
             summary.error = (
                 f"release {serving} serves, {counted['failed_requests']} of {counted['requests']} "
-                f"requests failed; release {second}, and none."
+                f"requests failed; release {wanted}, and none."
             )
+        elif summary.rollback:
+            summary.status = "ROLLED_BACK"
 
     def _judge_rollback(self, traffic: Traffic, first: str, second: str) -> None:
         """The release before must serve, and nobody but the new one may have failed a request."""

@@ -1,4 +1,4 @@
-"""What a second release of a project is: another training, or code that fails in production."""
+"""What comes after a first release: another one, one that fails, one that a person takes back."""
 
 from __future__ import annotations
 
@@ -24,11 +24,14 @@ class Scenario:
     change
         Makes the commit's change in a clone of the repository; ``None``: no commit, the same code
         is trained again.
+    goes_back
+        Whether a person returns to the first release afterwards.
     """
 
     name: str
     title: str
     change: Callable[[Path], None] | None = None
+    goes_back: bool = False
 
     @property
     def is_bad(self) -> bool:
@@ -70,6 +73,11 @@ SCENARIOS = {
     scenario.name: scenario
     for scenario in (
         Scenario("next-release", "A second release: trained again, traffic moves to it"),
+        Scenario(
+            "go-back",
+            "A second release, and a person who returns to the first",
+            goes_back=True,
+        ),
         Scenario(
             "bad-release",
             "A second release: its model fails on rare requests",

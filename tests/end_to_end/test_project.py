@@ -285,10 +285,14 @@ def test_data_that_cannot_be_read_fail_in_train_and_are_named(left):
 
 
 def test_a_pipeline_started_twice_at_once_queues_both(left):
-    left.ended(left.push())
     client = left.client("codepipeline")
+    first = left.git("rev-parse", "first").strip()  # the branch may end in another test's mistake
+    code = {"actionName": "Code", "revisionType": "COMMIT_ID", "revisionValue": first}
     ids = [
-        client.start_pipeline_execution(name=left.pipeline)["pipelineExecutionId"] for _ in range(2)
+        client.start_pipeline_execution(name=left.pipeline, sourceRevisions=[code])[
+            "pipelineExecutionId"
+        ]
+        for _ in range(2)
     ]
     releases = [Release(left.client, left.pipeline, each) for each in ids]
     for release in releases:

@@ -56,17 +56,20 @@ def assert_told(summary):
     assert "score" in json.loads(summary["api"]["output"])["predictions"][0]
 
 
-def test_traffic_moves_to_the_next_release_and_no_request_is_lost(released):
-    code, summary, output = released("next-release")
-    assert (code, summary["status"]) == (0, "SUCCEEDED"), output
+def test_traffic_moves_to_the_next_release_and_back_and_no_request_is_lost(released):
+    code, summary, output = released("go-back")
+    assert (code, summary["status"]) == (0, "ROLLED_BACK"), output
     assert_told(summary)
     assert {stage["status"] for stage in summary["pipeline"]["stages"]} == {"SUCCEEDED"}
-    assert summary["api"]["release"] == summary["release"]
     traffic = summary["traffic"]
     assert traffic["failed_requests"] == 0
-    assert len(traffic["releases"]) == 2
-    assert traffic["releases"][summary["release"]] > 0
-    assert summary["rollback"] is None
+    first, second = traffic["releases"]
+    assert second == summary["release"]
+    assert traffic["releases"][second] > 0
+    assert summary["api"]["release"] == first
+    rollback = summary["rollback"]
+    assert (rollback["guard"], rollback["serving_release"]) == ("a person", first)
+    assert rollback["failed_requests"] == 0 < rollback["requests"]
     assert "Traffic: 100 % to release" in output
     assert "roc_auc" in output
 

@@ -37,5 +37,5 @@ def test_half_of_the_requests_are_rare():
 
 
 def test_an_unknown_scenario_lists_the_known_ones():
-    with pytest.raises(LocalCloudError, match="one of bad-release, next-release"):
+    with pytest.raises(LocalCloudError, match="one of bad-release, go-back, next-release"):
         scenarios.find_scenario("good")

@@ -37,6 +37,13 @@ REQUESTS_PER_SECOND = 40.0
 AFTERWARDS_SECONDS = 1.0
 #: Most that the canary is given, of all requests.
 SHARE = 0.1
+#: Other tests may keep this machine busy; those about slow releases say how slow.
+PATIENT = """\
+  by: pipeline
+  production:
+    checks: {latency_p50_ms: 60000, latency_p99_ms: 60000}
+    alarms: {latency_p99_ms: 60000}
+"""
 
 Edit = tuple[str, str, str]
 """A file of the seed code, a text in it, and what is there instead."""
@@ -49,6 +56,12 @@ def wait(condition: Callable[[], Any], seconds: float = DEADLINE_SECONDS) -> Any
         assert time.monotonic() < deadline, "not in time"
         time.sleep(0.05)
     return found
+
+
+def _change(path: Path, before: str, after: str) -> None:
+    text = path.read_text()
+    assert before in text, f"{path}: {before}"
+    path.write_text(text.replace(before, after, 1))
 
 
 @dataclass
@@ -179,9 +192,7 @@ class Production:
             ignored = shutil.ignore_patterns("data", "tests", "__pycache__", ".*")
             shutil.copytree(ROOT / "seed_code", folder, ignore=ignored)
             for name, before, after in edits:
-                text = (folder / name).read_text()
-                assert before in text, f"{name}: {before}"
-                (folder / name).write_text(text.replace(before, after, 1))
+                _change(folder / name, before, after)
             kind = "api" if parameter == "ApiImageUri" else "container"
             image = build(folder, folder / kind / "Dockerfile", self.cloud.root / "docker")
             repository = self.parameters[parameter].partition("/")[2].partition("@")[0]
@@ -356,7 +367,7 @@ class Begun:
 # --------------------------------------------------------------------- fixtures
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
     """Production after the first release that the project's own pipeline made."""
     root = tmp_path_factory.mktemp("production")
@@ -370,13 +381,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
 def _born(cloud: LocalCloud) -> Production:
     seed = cloud.root / "seed_code"
     organization.seed(blueprint.find("churn"), seed)
-    buildspec = seed / "buildspec.yml"
-    whole = buildspec.read_text()
-    few = whole.replace(
-        'pytest tests -q -n auto -m "not exhaustive"', "pytest tests/test_settings.py"
+    _change(
+        seed / "buildspec.yml",
+        'pytest tests -q -n auto -m "not exhaustive"',
+        "pytest tests/test_settings.py",
     )
-    assert few != whole
-    buildspec.write_text(few)
+    _change(seed / "project.yml", "  by: pipeline\n", PATIENT)
     people = organization.publish(cloud, seed)
     born = project.create(cloud, people.data_scientist, "churn", FORM, lambda _: None)
     look = partial(cloud.client, role_arn=people.data_scientist, service_principal=SAGEMAKER)
