@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from botocore.exceptions import ClientError
 
 from local_cloud.cloud import LocalCloud
+from local_cloud.codebuild.__main__ import main as codebuild_main
 from local_cloud.codebuild.buildspec import BuildspecError, parse
 
 from .conftest import MakeRole, wait_for
@@ -392,3 +394,18 @@ def test_the_stand_ins_refuse_the_rest_by_name(
         aws.main(["ssm", "put-parameter", "--name", "/a", "--value", "1", "--type", "String"]) == 0
     )
     assert json.loads(capsys.readouterr().out)["Version"] == 1
+
+
+def test_what_builds_install_is_installed_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    install = {"install": {"commands": ["python -c 'import sys; print(sys.prefix)' > prefix"]}}
+    other = {"build": {"commands": ["exit 1"]}}
+    text = yaml.safe_dump({"version": 0.2, "phases": {**install, **other}})
+    (source / "buildspec.yml").write_text(text.replace("> prefix", f"> {tmp_path / 'prefix'}"))
+    monkeypatch.chdir(tmp_path)
+    assert codebuild_main(["install", "source", "--store", "local/docker"]) == 0
+    prefix = Path((tmp_path / "prefix").read_text().strip())
+    assert prefix.is_relative_to(tmp_path / "local/python")
