@@ -56,7 +56,7 @@ class Machine:
         for path in (self.source, self.scripts, self._home, self._programs, folder / "tmp"):
             path.mkdir(parents=True)
         cache = store.parent.absolute() / "cache"
-        cache.mkdir(exist_ok=True)
+        cache.mkdir(parents=True, exist_ok=True)
         (self._home / ".cache").symlink_to(cache)
         for program, module in _STAND_INS.items():
             self._write_program(program, f'"{sys.executable}" -m {module}', own=True)
