@@ -156,6 +156,7 @@ def test_another_method_is_told_the_right_one(serve, event, serving):
     assert served.ask(event(path="/health"))[0]["headers"]["Allow"] == "GET"
 
 
+@pytest.mark.exhaustive
 def test_ten_thousand_spoilt_requests_cost_the_release_nothing(serve, event):
     served = serve("lambda", max_instances=3)
     chance = random.Random(20)
@@ -178,6 +179,7 @@ TOKENS = st.sampled_from(
 )
 
 
+@pytest.mark.exhaustive
 @MODES
 def test_refuses_in_the_words_of_the_container(serve, event, serving):
     served = serve(serving)
@@ -204,6 +206,7 @@ def test_refuses_in_the_words_of_the_container(serve, event, serving):
     check()
 
 
+@pytest.mark.exhaustive
 @MODES
 def test_an_answer_that_lambda_could_not_carry_is_the_clients_mistake(serve, event, serving):
     served = serve(serving, max_instances=1_000_000, problem="multiclass")
@@ -285,6 +288,7 @@ def test_csv_that_is_no_answer_counts_against_the_release(serve, event, answer):
     assert _blamed(record) == MODEL
 
 
+@pytest.mark.exhaustive
 def test_a_slow_model_is_given_up_before_lambda_gives_up(serve, event):
     served = serve("endpoint", timeout_seconds=3)
     answered = threading.Event()
