@@ -1,8 +1,8 @@
 """``rm_prj.sh``: removes a project and everything it made, and keeps what is the user's.
 
 The order is that of what needs what: running releases would make stacks again, the stacks of
-workflow and dev are deleted with the deploy role, a full bucket or group cannot be deleted. So
-releases are stopped first, and roles deleted last (docs/decisions/0016).
+workflow, dev and production are deleted with their deploy roles, a full bucket or group cannot be
+deleted. So releases are stopped first, and roles deleted last (docs/decisions/0016).
 """
 
 from __future__ import annotations

@@ -33,11 +33,15 @@ class Newest:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A project and what its stack was last made with; the template's name when it came from S3."""
+    """A project and what its stack was last made with; the template's name when it came from S3.
+
+    A project from before there was a Prod stage has no code for it, and stays without.
+    """
 
     project: Project
     version: str | None
     s3_template: str | None = None
+    has_production: bool = True
 
 
 @dataclass(frozen=True)
@@ -137,13 +141,13 @@ def look(account: Account, name: str | None) -> list[Candidate]:
             f"none of that name in {account.region}",
             "a project's name or id is required",
         )
-    versions = {
-        stack.parameters["SageMakerProjectId"]: stack.outputs.get("TemplateVersion")
+    made = {
+        stack.parameters["SageMakerProjectId"]: stack
         for stack in stacks.all_stacks(account)
         if "SageMakerProjectId" in stack.parameters
     }
     # What was made from another template is not ours to update.
-    ours = [each for each in found if each.id in versions]
+    ours = [each for each in found if each.id in made]
     if name is not None and not ours:
         raise ScriptError(
             f"Project {name}",
@@ -151,7 +155,12 @@ def look(account: Account, name: str | None) -> list[Candidate]:
             "one that was made from this template is required",
         )
     return [
-        Candidate(project, versions[project.id], _s3_template(account, project.name))
+        Candidate(
+            project,
+            made[project.id].outputs.get("TemplateVersion"),
+            _s3_template(account, project.name),
+            "Production" in made[project.id].parameters,
+        )
         for project in ours
     ]
 
@@ -196,7 +205,9 @@ def plan(candidates: list[Candidate], offered: Newest) -> Plan:
 
 def _details(candidate: Candidate, offered: Newest) -> tuple[tuple[str, Any], ...]:
     if candidate.s3_template is None:
-        chosen = {"ProvisioningArtifactId": offered.artifact_id}
+        chosen: dict[str, Any] = {"ProvisioningArtifactId": offered.artifact_id}
+        if not candidate.has_production:
+            chosen["ProvisioningParameters"] = [{"Key": "Production", "Value": "no"}]
         return (("ServiceCatalogProvisioningUpdateDetails", chosen),)
     provider = {"TemplateName": candidate.s3_template, "TemplateURL": offered.template_url}
     return (("TemplateProvidersToUpdate", [{"CfnTemplateProvider": provider}]),)

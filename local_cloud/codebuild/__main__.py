@@ -33,7 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            return _install(options.source, Machine(Path(folder) / "build", options.store.absolute()))
+            return _install(
+                options.source, Machine(Path(folder) / "build", options.store.absolute())
+            )
         except LocalCloudError as error:
             print(error, file=sys.stderr)
             return 1

@@ -276,7 +276,9 @@ def _refusal(caller: Caller, name: str, body: str, content_type: str, status: in
     problem = answer.parsed
     if answer.status != status:
         return Check(name, passed=False, detail=f"status {answer.status} instead of {status}")
-    if not (isinstance(problem, dict) and problem.get("status") == status and problem["detail"]):
+    if not (
+        isinstance(problem, dict) and problem.get("status") == status and problem.get("detail")
+    ):
         detail = f"status {status}, but not a problem with status and detail (RFC 9457)"
         return Check(name, passed=False, detail=detail)
     return Check(name, passed=True, detail=f"refused with {status}")

@@ -21,7 +21,7 @@ STACKS = {"workflow": TrainingStack, "dev": DevStack, "prod": ProductionStack}
 
 
 def synthesize(output: Path) -> list[Path]:
-    """Write ``workflow.json`` and ``dev.json`` into the folder `output`; return their paths."""
+    """Write a template for each of :data:`STACKS` into the folder `output`; return their paths."""
     with tempfile.TemporaryDirectory() as folder:
         documents = templates(app(Path(folder)))
     paths = []

@@ -358,6 +358,8 @@ def _named_strategies() -> dict[str, dict[str, Any]]:
 
 
 STRATEGIES = _named_strategies()
+# https://docs.aws.amazon.com/codedeploy/latest/userguide/limits.html
+_MOST_SHIFT_MINUTES = 2_880
 
 
 def _or_a_name(schema: dict[str, Any]) -> None:
@@ -392,6 +394,17 @@ class Strategy(_Section):
                 _nearest(given, tuple(STRATEGIES)),
             )  # fmt: skip
         return STRATEGIES[given]
+
+    @model_validator(mode="after")
+    def _in_time(self) -> Strategy:
+        shares = -(-100 // self.percent) - 1 if self.kind == "linear" else 1
+        if self.kind != "all-at-once" and shares * self.minutes > _MOST_SHIFT_MINUTES:
+            raise _mistake(
+                "", f"{shares} steps of {self.minutes} minutes",
+                f"at most {_MOST_SHIFT_MINUTES} minutes from the first share to all, as CodeDeploy",
+                "Raise percent or lower minutes",
+            )  # fmt: skip
+        return self
 
 
 class Checks(_Section):

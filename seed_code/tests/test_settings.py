@@ -95,6 +95,8 @@ def test_json_for_the_jobs_loads_to_the_same_settings():
          "project.yml:5 deploy/production/strategy: 'canary-10-percent'; one of canary-10"),
         ("evaluate:", "deploy: {production: {strategy: all-at-onc}}\nevaluate:",
          "Did you mean 'all-at-once'?"),
+        ("evaluate:", "deploy: {production: {strategy: {kind: linear, minutes: 600}}}\nevaluate:",
+         "deploy/production/strategy: 9 steps of 600 minutes; at most 2880 minutes"),
         ("evaluate:", "deploy: {production: {strategy: {percent: 100}}}\nevaluate:",
          "deploy/production/strategy/percent: 100; input should be less than or equal to 99"),
         ("evaluate:", "deploy: {production: {instances: {min: 1}}}\nevaluate:",

@@ -22,6 +22,12 @@ def test_a_project_behind_is_updated_to_the_newest_version():
     )
 
 
+def test_a_project_from_before_production_stays_without():
+    old = Candidate(Project("churn", "p-1", "CreateCompleted"), "v1", None, has_production=False)
+    ((_, details),) = plan([old], OFFERED).steps[0].details
+    assert details["ProvisioningParameters"] == [{"Key": "Production", "Value": "no"}]
+
+
 def test_a_project_that_is_up_to_date_is_left_alone():
     found = plan([candidate("v2", "CreateInProgress")], OFFERED)
     assert found.steps == ()
