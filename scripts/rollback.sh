@@ -1,6 +1,6 @@
 #!/bin/sh
 # Returns production of a project to an earlier approved release, by default the one before.
-# Usage: scripts/rollback.sh PROJECT [--to RELEASE]   (PROJECT is <model>-<project id>)
+# Usage: scripts/rollback.sh PROJECT [--to RELEASE] [--dry-run]   (PROJECT is <model>-<project id>)
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 python=$root/.venv/bin/python

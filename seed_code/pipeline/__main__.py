@@ -103,7 +103,7 @@ def _promote(_: argparse.Namespace, client: Client) -> None:
 
 
 def _rollback(options: argparse.Namespace, client: Client) -> None:
-    rollback(options.project, options.to, client, _now())
+    rollback(options.project, options.to, client, _now(), dry_run=options.dry_run)
 
 
 def _now() -> datetime.datetime:
@@ -134,6 +134,9 @@ def _parser() -> argparse.ArgumentParser:
     back.add_argument("project", metavar="PROJECT", help="<model>-<project id>")
     back.add_argument(
         "--to", metavar="RELEASE", help="or ARN of its model package; default: the one before"
+    )
+    back.add_argument(
+        "--dry-run", action="store_true", help="say from which release to which, change nothing"
     )
     back.set_defaults(command=_rollback)
     return parser

@@ -29,7 +29,12 @@ _MOST_BYTES = 51_200  # that CloudFormation takes without a bucket
 
 
 def rollback(
-    project: str, to: str | None, client: Callable[[str], Any], now: datetime.datetime
+    project: str,
+    to: str | None,
+    client: Callable[[str], Any],
+    now: datetime.datetime,
+    *,
+    dry_run: bool = False,
 ) -> str:
     """Return production of `project` to another release; return which that is.
 
@@ -43,6 +48,8 @@ def rollback(
         Makes the client of an AWS service by its name.
     now
         The time.
+    dry_run
+        Only say from which release to which; change nothing.
 
     Raises
     ------
@@ -60,6 +67,8 @@ def rollback(
     package = choose(registry.approved(sagemaker, project), serving, to)
     names = _names(project, package.release)
     print(f"Production of {project}: from release {serving} back to {package.release}", flush=True)
+    if dry_run:
+        return package.release
     _deploy(cloudformation, client("s3"), names, present)
     registry.served(sagemaker, package, now)
     print(f"In production: {package.arn}")

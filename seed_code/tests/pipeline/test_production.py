@@ -218,6 +218,12 @@ def test_a_return_that_a_guard_refuses_says_why(aws, capsys):
 
 
 @pytest.mark.usefixtures("chosen")
+def test_a_dry_run_says_where_to_and_changes_nothing(aws, capsys):
+    assert main(["rollback", KEY, "--dry-run"], aws) == 0
+    assert capsys.readouterr().out == f"Production of {KEY}: from release r-2 back to r-1\n"
+
+
+@pytest.mark.usefixtures("chosen")
 def test_a_release_that_left_no_record(aws, capsys):
     aws.refuses("s3", "get_object", "NoSuchKey")
     assert main(["rollback", KEY], aws) == 1
