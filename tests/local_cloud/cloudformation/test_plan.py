@@ -322,9 +322,10 @@ def test_rules_are_asserted_with_their_description() -> None:
 
 def test_generated_names_fit_and_differ() -> None:
     for kind in TYPES.values():
+        if kind.named is None:
+            continue  # the service, or the function of a custom resource, names it
         names = {kind.new_name("churn" * 30, "LogicalId" * 30) for _ in range(3)}
         assert len(names) == 3
         for name in names:
-            if kind.named is not None:
-                assert kind.schema.accepts(kind.named, name)
-                assert len(name) <= (kind.schema.max_length(kind.named) or kind.longest_name)
+            assert kind.schema.accepts(kind.named, name)
+            assert len(name) <= (kind.schema.max_length(kind.named) or kind.longest_name)
