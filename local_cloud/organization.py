@@ -75,8 +75,8 @@ def publish(cloud: LocalCloud, seed_code: Path) -> Organization:
         ``build.sh`` refuses, for instance data that a repository cannot hold.
     """
     organization = Organization(_role(cloud, "data-scientist"), _role(cloud, "approver"))
-    # Bucket names are one name space for everybody, so the account's number is in this one.
-    bucket = f"ml-templates-{cloud.account_id}"
+    # Bucket names are one name space for everybody: account and region are in this one.
+    bucket = f"ml-templates-{cloud.account_id}-{cloud.region}"
     programs.finish(
         programs.start(
             programs.REPOSITORY,
