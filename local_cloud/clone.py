@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import shlex
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from local_cloud.programs import REPOSITORY, ProgramError
+from local_cloud.programs import ProgramError
+from local_cloud.shell_environment import git_variables
 
 __all__ = ["commit"]
+
+_AUTHOR = ("-c", "user.name=Data scientist", "-c", "user.email=data-scientist@example.com")
 
 
 def commit(
@@ -31,22 +32,14 @@ def commit(
 
 
 def _git(folder: Path, environment: Mapping[str, str], *arguments: str) -> None:
-    helper = f"!{shlex.quote(sys.executable)} -m local_cloud.codecommit"
-    options = {
-        "credential.helper": helper,
-        "credential.useHttpPath": "true",
-        "user.name": "Data scientist",
-        "user.email": "data-scientist@example.com",
-    }
-    words = [word for key, value in options.items() for word in ("-c", f"{key}={value}")]
     answer = subprocess.run(
-        ["git", *words, *arguments],
+        ["git", *_AUTHOR, *arguments],
         cwd=folder,
         env={
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(REPOSITORY),
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_TERMINAL_PROMPT": "0",
+            **git_variables(environment["AWS_ENDPOINT_URL"]),
             **environment,
         },
         stdin=subprocess.DEVNULL,

@@ -23,12 +23,12 @@ from local_cloud.requests import identify, read_signature
 if TYPE_CHECKING:
     from local_cloud.cloud import LocalCloud
 
-__all__ = ["ApiError", "JsonApi", "Operation", "refuse_others"]
+__all__ = ["Answer", "ApiError", "JsonApi", "Operation", "refuse_others"]
 
 Parameters = Mapping[str, Any]
 #: Answers one operation: its parameters, and who calls.
 Operation = Callable[[Parameters, Identity], "dict[str, Any] | None"]
-Answer = tuple[int, dict[str, str], str]
+Answer = tuple[int, dict[str, str], str | bytes]
 
 
 class ApiError(Exception):
@@ -56,7 +56,7 @@ class JsonApi:
         self, cloud: LocalCloud, service: str, operations: Mapping[str, Operation]
     ) -> None:
         self._cloud = cloud
-        self._service = service
+        self.service = service
         self._operations = operations
 
     def install(self, urls: Any) -> None:
@@ -65,25 +65,38 @@ class JsonApi:
 
     def answer(self, request: Request, _url: str, _headers: object) -> Answer:
         """Status, headers and body, as moto's server wants them."""
-        call = identify(request, self._service)
-        operation = self._operations.get(call.operation)
-        if operation is None:
-            raise UnsupportedError(
-                self._service,
-                f"the operation {call.operation}",
-                f"one of {', '.join(sorted(self._operations))} is supported",
-            )
-        model = get_service_model(self._service).operation_model(call.operation)
-        parameters = {k: v for k, v in call.parameters.items() if v is not None}
+        model, parameters = self.asked(request)
         headers = {"Content-Type": "application/x-amz-json-1.1"}
         try:
-            _validate(parameters, model.input_shape)
-            result = operation(parameters, self._caller(request)) or {}
+            result = self.carried_out(request, model, parameters)
         except ApiError as error:
             body = {"__type": error.code, "message": str(error)}
             return 400, {**headers, "x-amzn-errortype": error.code}, json.dumps(body)
         context = SerializationContext(str(uuid.uuid4()))
         return 200, headers, str(JSONSerializer(model, context).serialize(result)["body"])
+
+    def asked(self, request: Request) -> tuple[Any, dict[str, Any]]:
+        """Return the model of the operation that is asked for, and its parameters.
+
+        Raises
+        ------
+        UnsupportedError
+            The operation is none of those that are supported.
+        """
+        call = identify(request, self.service)
+        if call.operation not in self._operations:
+            raise UnsupportedError(
+                self.service,
+                f"the operation {call.operation}",
+                f"one of {', '.join(sorted(self._operations))} is supported",
+            )
+        model = get_service_model(self.service).operation_model(call.operation)
+        return model, {k: v for k, v in call.parameters.items() if v is not None}
+
+    def carried_out(self, request: Request, model: Any, parameters: Parameters) -> dict[str, Any]:
+        """Return what the operation of `model` comes to; raise ApiError when it refuses."""
+        _validate(parameters, model.input_shape)
+        return self._operations[model.name](parameters, self._caller(request)) or {}
 
     def _caller(self, request: Request) -> Identity:
         signature = read_signature(request)

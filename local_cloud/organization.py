@@ -6,27 +6,27 @@ is: the organization's stack, the template's version, who may create projects, w
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from local_cloud import programs
 from local_cloud.blueprint import Blueprint
 from local_cloud.cloud import LocalCloud
+from local_cloud.roles import make_role
+from local_cloud.stack_outputs import outputs_of
 
 __all__ = ["Organization", "publish", "seed"]
 
 STACK = "ml-organization"
 _SAGEMAKER = "sagemaker.amazonaws.com"
+_PATH = "/service-role/"  # where SageMaker makes the roles of its domains
 _POLL_SECONDS = "0.2"
 #: A project's first commit comes from an archive of at most 20 MB.
 _REPOSITORY_DATA_BYTES = 15_000_000
 
 #: What AmazonSageMakerFullAccess gives a Studio role for projects.
 _CREATE_PROJECTS = {
-    "Effect": "Allow",
     "Action": ["sagemaker:*Project*", "sagemaker:*Tags", "servicecatalog:*"],
     "Resource": "*",
 }
@@ -53,8 +53,6 @@ def seed(blueprint: Blueprint, folder: Path) -> bool:
     """
     shutil.copytree(programs.SEED_CODE, folder, ignore=_LEFT_BEHIND)
     shutil.copyfile(blueprint.settings_path, folder / "project.yml")
-    if blueprint.data_path.resolve() == (programs.SEED_CODE / "data").resolve():
-        return True
     shutil.rmtree(folder / "data")
     found = blueprint.data_files()
     if sum(path.stat().st_size for path in found) > _REPOSITORY_DATA_BYTES:
@@ -74,7 +72,10 @@ def publish(cloud: LocalCloud, seed_code: Path) -> Organization:
     ProgramError
         ``build.sh`` refuses, for instance data that a repository cannot hold.
     """
-    organization = Organization(_role(cloud, "data-scientist"), _role(cloud, "approver"))
+    organization = Organization(
+        make_role(cloud, "studio-data-scientist", _SAGEMAKER, _CREATE_PROJECTS, path=_PATH),
+        make_role(cloud, "studio-approver", _SAGEMAKER, path=_PATH),
+    )
     # Bucket names are one name space for everybody: account and region are in this one.
     bucket = f"ml-templates-{cloud.account_id}-{cloud.region}"
     programs.finish(
@@ -85,32 +86,12 @@ def publish(cloud: LocalCloud, seed_code: Path) -> Organization:
             environment=cloud.environment(),
         )
     )  # fmt: skip
-    (stack,) = cloud.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
-    outputs = {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]}
+    outputs = outputs_of(cloud.client("cloudformation"), STACK)
     _attach(cloud, organization.data_scientist, outputs["MemberPolicyArn"])
     _attach(cloud, organization.approver, outputs["ApproverPolicyArn"])
     return organization
 
 
-def _role(cloud: LocalCloud, user: str) -> str:
-    """ARN of a new Studio execution role."""
-    trust = {"Effect": "Allow", "Principal": {"Service": _SAGEMAKER}, "Action": "sts:AssumeRole"}
-    iam = cloud.client("iam")
-    name = f"studio-{user}"
-    role = iam.create_role(
-        RoleName=name, Path="/service-role/", AssumeRolePolicyDocument=_policy(trust)
-    )
-    if user == "data-scientist":
-        iam.put_role_policy(
-            RoleName=name, PolicyName="projects", PolicyDocument=_policy(_CREATE_PROJECTS)
-        )
-    return str(role["Role"]["Arn"])
-
-
 def _attach(cloud: LocalCloud, role_arn: str, policy_arn: str) -> None:
     role = role_arn.rpartition("/")[2]
     cloud.client("iam").attach_role_policy(RoleName=role, PolicyArn=policy_arn)
-
-
-def _policy(statement: Mapping[str, object]) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import Any
 
 from local_cloud.api_client import ApiClient
 from local_cloud.apigateway import address
 from local_cloud.cloud import LocalCloud
 from local_cloud.project import Project
+from local_cloud.roles import make_role
+from local_cloud.stack_outputs import outputs_of
 
 __all__ = ["Refusal", "application", "refusal", "serving_release"]
 
@@ -29,23 +29,16 @@ class Refusal:
 def application(cloud: LocalCloud, born: Project) -> ApiClient:
     """Return an application that may ask the project's API and nothing else."""
     outputs = _outputs(cloud, born)
-    iam, name = cloud.client("iam"), "application"
-    trust = {"Effect": "Allow", "Principal": {"Service": _RUNS_IN}, "Action": "sts:AssumeRole"}
-    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=_policy(trust))["Role"]
     place = f"{cloud.region}:{cloud.account_id}:{outputs['ApiId']}/prod/*"
-    may = {
-        "Effect": "Allow",
-        "Action": "execute-api:Invoke",
-        "Resource": f"arn:aws:execute-api:{place}",
-    }
-    iam.put_role_policy(RoleName=name, PolicyName="ask", PolicyDocument=_policy(may))
-    environment = cloud.role_environment(role["Arn"], _RUNS_IN)
+    may = {"Action": "execute-api:Invoke", "Resource": f"arn:aws:execute-api:{place}"}
+    role_arn = make_role(cloud, "application", _RUNS_IN, may)
+    environment = cloud.role_environment(role_arn, _RUNS_IN)
     return ApiClient(address(cloud, outputs["ApiUrl"]), cloud.region, environment)
 
 
 def serving_release(cloud: LocalCloud, born: Project) -> str:
     """Return the release that production says it is."""
-    return str(_outputs(cloud, born)["ServingRelease"])
+    return _outputs(cloud, born)["ServingRelease"]
 
 
 def refusal(cloud: LocalCloud, born: Project) -> Refusal | None:
@@ -67,14 +60,8 @@ def refusal(cloud: LocalCloud, born: Project) -> Refusal | None:
 
 
 def _stack_name(born: Project) -> str:
-    return f"{born.outputs['ProjectKey']}-prod"
+    return born.outputs["ProdStackName"]
 
 
-def _outputs(cloud: LocalCloud, born: Project) -> dict[str, Any]:
-    client = cloud.client("cloudformation")
-    (stack,) = client.describe_stacks(StackName=_stack_name(born))["Stacks"]
-    return {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]}
-
-
-def _policy(statement: dict[str, Any]) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+def _outputs(cloud: LocalCloud, born: Project) -> dict[str, str]:
+    return outputs_of(cloud.client("cloudformation"), _stack_name(born))

@@ -9,6 +9,7 @@ from typing import Any
 
 from local_cloud.cloud import LocalCloud
 from local_cloud.errors import LocalCloudError
+from local_cloud.stack_outputs import outputs_of
 
 __all__ = ["Project", "create"]
 
@@ -80,9 +81,10 @@ def create(
             f"{found['ProjectStatus']}: {_reason(found)}",
             "CreateCompleted",
         )
-    stack = _stack(cloud, found)
-    outputs = {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]}
-    return Project(name, found["ProjectId"], stack["StackName"], outputs)
+    stack = _stack_name(cloud, found)
+    return Project(
+        name, found["ProjectId"], stack, outputs_of(cloud.client("cloudformation"), stack)
+    )
 
 
 def _product(cloud: LocalCloud, role_arn: str) -> str:
@@ -100,18 +102,15 @@ def _reason(project: dict[str, Any]) -> str:
     return str(_launched(project).get("ProvisionedProductStatusMessage", "no reason given"))
 
 
-def _stack(cloud: LocalCloud, project: dict[str, Any]) -> dict[str, Any]:
-    """The stack that Service Catalog made; its name is the launched product's."""
-    name = f"SC-{cloud.account_id}-{_launched(project)['ProvisionedProductId']}"
-    (stack,) = cloud.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
-    return dict(stack)
+def _stack_name(cloud: LocalCloud, project: dict[str, Any]) -> str:
+    """Name of the stack that Service Catalog makes: the launched product's."""
+    return f"SC-{cloud.account_id}-{_launched(project).get('ProvisionedProductId')}"
 
 
 def _progress(cloud: LocalCloud, project: dict[str, Any]) -> str:
-    product_id = _launched(project).get("ProvisionedProductId")
     client = cloud.client("cloudformation")
     try:
-        found = client.describe_stack_resources(StackName=f"SC-{cloud.account_id}-{product_id}")
+        found = client.describe_stack_resources(StackName=_stack_name(cloud, project))
     except client.exceptions.ClientError:  # Service Catalog has not begun
         return "Creating the project"
     made = sum(item["ResourceStatus"] == "CREATE_COMPLETE" for item in found["StackResources"])

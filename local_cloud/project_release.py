@@ -35,6 +35,7 @@ from local_cloud.progress import Progress
 from local_cloud.project import Project
 from local_cloud.release import Release
 from local_cloud.scenarios import Scenario
+from local_cloud.stack_outputs import outputs_of
 from local_cloud.summary import Summary
 from local_cloud.traffic import Traffic
 
@@ -112,10 +113,8 @@ class _Watch:
 
     def next_release(self, scenario: Scenario, api: ApiClient) -> None:
         """Have another release made while an application asks `api`; say who answered."""
-        first, golden = (
-            self.summary.release,
-            results.golden_requests(self.cloud.client, self._inputs()),
-        )
+        first = self.summary.release
+        golden = results.golden_requests(self.cloud.client, self._inputs())
         self.progress.section(scenario.title)
         with Traffic(api, scenarios.requests(golden), _REQUESTS_PER_SECOND) as traffic:
             second = self._start(scenario)
@@ -254,26 +253,27 @@ class _Watch:
         return workflow[0]
 
     def _conclude(self, found: Release) -> None:
-        """Copy what the release came to."""
+        """Copy what the release came to, and nothing of one before it."""
         summary, inputs = self.summary, self._look(found)
-        if inputs:
-            results.read_evaluation(self.cloud.client, inputs, summary)
+        summary.metrics, summary.gate, summary.model = {}, None, None
+        summary.endpoint, summary.golden_requests, summary.predictions = None, None, []
+        summary.status, summary.error = "SUCCEEDED", None
         if found.status() != "Succeeded":
-            summary.error = _failure(summary)
             summary.status = "REJECTED" if is_rejected(summary.stages) else "FAILED"
+            summary.error = _failure(summary)
+        if inputs is None:
             return
-        summary.status = "SUCCEEDED"
-        if inputs:
+        results.read_evaluation(self.cloud.client, inputs, summary)
+        stages = summary.pipeline.stages if summary.pipeline else []
+        passed = {stage.name for stage in stages if stage.status == "SUCCEEDED"}
+        if "Train" in passed:
             results.read_model(self.cloud.client, inputs, summary)
+        if "Dev" in passed:
             self.progress.step("Asking the endpoint")
-            results.ask(self.cloud.client, inputs, self._dev_endpoint(), summary)
-
-    def _dev_endpoint(self) -> str:
-        """Name of the dev endpoint, as its stack says."""
-        name = self.born.outputs["DevStackName"]
-        (stack,) = self.cloud.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
-        outputs = {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]}
-        return str(outputs["EndpointName"])
+            outputs = outputs_of(
+                self.cloud.client("cloudformation"), self.born.outputs["DevStackName"]
+            )
+            results.ask(self.cloud.client, inputs, outputs["EndpointName"], summary)
 
     def _ask_api(self, api: ApiClient) -> None:
         golden = results.golden_requests(self.cloud.client, self._inputs())

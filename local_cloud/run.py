@@ -56,7 +56,7 @@ def run(
     name
         Of a blueprint in ``blueprints/``, or the path of a folder.
     root
-        The ``.local`` folder; what an earlier run left there is removed, but for the images.
+        The ``.local`` folder; what an earlier run left there is removed, but for what set-up made.
     console
         Where progress and summary go.
     scenario
@@ -68,7 +68,8 @@ def run(
 
     Returns
     -------
-    0 the release succeeded; 3 the gate said no; 1 it failed; 130 it was interrupted.
+    0 the releases ended as the scenario wants; 3 the gate said no; 1 something failed; 130 it was
+    interrupted.
     """
     summary = Summary(blueprint=name)
     started = time.monotonic()

@@ -20,6 +20,7 @@ from local_cloud.cloud import LocalCloud
 from local_cloud.errors import LocalCloudError
 from local_cloud.images import STORE, build
 from local_cloud.progress import Progress
+from local_cloud.stack_outputs import outputs_of
 from local_cloud.summary import Summary
 
 __all__ = ["release_workflow"]
@@ -112,8 +113,7 @@ def _deploy(cloud: LocalCloud, template: Path, project: str, laid: foundation.Fo
         raise LocalCloudError(
             f"stack {name}", f"{stack['StackStatus']}: {_failures(client, name)}", "CREATE_COMPLETE"
         )
-    outputs = {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]}
-    return str(outputs["StateMachineArn"])
+    return outputs_of(client, name)["StateMachineArn"]
 
 
 def _settled(client: Any, stack_name: str) -> dict[str, Any]:
