@@ -12,7 +12,7 @@ OURS = {
     "mlsystem", "container", "infrastructure", "pipeline", "local_cloud", "api", "functions",
     "scripts",
 }  # fmt: skip
-CONTRACTS = {"settings", "settings_reference", "names", "artifacts", "errors"}
+CONTRACTS = {"settings", "settings_reference", "names", "artifacts", "errors", "serving_checks"}
 
 # What the API shares with the endpoint: how requests are read and answers are written.
 SERVING = {"answers", "archive", "media_types", "predictor", "problems", "requests"}

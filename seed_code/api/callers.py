@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from api.environment import SYNTHETIC
 
-__all__ = ["Answer", "Caller", "percentile"]
+__all__ = ["Answer", "Caller"]
 
 
 @dataclass(frozen=True)
@@ -96,12 +95,3 @@ class Caller:
             return Answer(0, {}, crash, inference_id, seconds)
         given = {name.lower(): text for name, text in answer["headers"].items()}
         return Answer(answer["statusCode"], given, answer["body"], inference_id, seconds)
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """Return the smallest of `values` that is at least as large as `share` of them.
-
-    >>> percentile([4, 1, 3, 2], 0.5)
-    2
-    """
-    return sorted(values)[math.ceil(share * len(values)) - 1]

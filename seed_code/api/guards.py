@@ -25,17 +25,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from api.callers import Answer, Caller, percentile
+from api.callers import Answer, Caller
 from api.environment import GuardEnvironment
+from mlsystem import serving_checks
 from mlsystem.artifacts import Check, GoldenRequest, GoldenRequests
 
 __all__ = ["Checks", "Clients", "Deadline", "OutOfTimeError", "Records", "Verdict"]
 
 _OK: Final = 200
-_JSON: Final = "application/json"
 _FIRST_PAUSE_SECONDS: Final = 0.5
 _LONGEST_PAUSE_SECONDS: Final = 8.0
-_MOST_SHOWN: Final = 3
 # Lambda's changes reach all its machines in seconds, not at once.
 _MOST_WAITS_FOR_ALIAS: Final = 8
 
@@ -122,7 +121,12 @@ class Checks:
         caller = self._caller()
         is_right = verdict.add(self._golden(caller)[0])
         first = self.golden.requests[0]
-        for check in _refusals(caller, first):
+
+        def ask(body: str, content_type: str) -> tuple[int, Any]:
+            answer = caller.ask(body, content_type)
+            return answer.status, answer.parsed
+
+        for check in serving_checks.refusals(ask, first):
             verdict.add(check)
         if is_right:  # how long it takes to be wrong, or to crash, says nothing
             verdict.add(self._latency(caller, first, verdict))
@@ -189,17 +193,13 @@ class Checks:
 
     def _golden(self, caller: Caller) -> tuple[Check, set[str]]:
         """Return the check, and the inference ids of the requests that were sent."""
-        wrong: list[str] = []
+        mistakes: list[str] = []
         sent: set[str] = set()
-        for number, request in enumerate(self.golden.requests, start=1):
+        for request in self.golden.requests:
             answer = caller.ask(request.body, request.content_type, request.accept)
             sent.add(answer.inference_id)
-            mistake = self._mistake(request, answer)
-            if mistake:
-                wrong.append(f"request {number}: {mistake}")
-        n_right = len(self.golden.requests) - len(wrong)
-        detail = f"{n_right} of {len(self.golden.requests)} answered as evaluated"
-        return Check("golden", not wrong, "; ".join([detail, *wrong[:_MOST_SHOWN]])), sent
+            mistakes.append(self._mistake(request, answer))
+        return serving_checks.golden(mistakes), sent
 
     def _mistake(self, request: GoldenRequest, answer: Answer) -> str:
         """Return what is wrong with `answer`, if anything."""
@@ -225,16 +225,11 @@ class Checks:
             caller.ask(request.body, request.content_type, request.accept).seconds * 1000
             for _ in range(self.environment.latency_requests)
         ]
-        p50, p99 = percentile(milliseconds, 0.5), percentile(milliseconds, 0.99)
+        p50 = serving_checks.percentile(milliseconds, 0.5)
+        p99 = serving_checks.percentile(milliseconds, 0.99)
         verdict.latency_p50_ms, verdict.latency_p99_ms = round(p50, 3), round(p99, 3)
-        measured = (
-            ("p50", p50, self.environment.latency_p50_ms),
-            ("p99", p99, self.environment.latency_p99_ms),
-        )
-        detail = ", ".join(
-            f"{name} {found:.1f} ms (at most {most:g})" for name, found, most in measured
-        )
-        return Check("latency", all(found <= most for _, found, most in measured), detail)
+        budgets = self.environment
+        return serving_checks.latency(p50, p99, budgets.latency_p50_ms, budgets.latency_p99_ms)
 
     # --- captured records ---
 
@@ -254,34 +249,6 @@ class Checks:
                 return Check("captured", passed=False, detail=detail)
         detail = f"{len(found)} of {len(sent)} requests of this guard so far"
         return Check("captured", passed=True, detail=detail)
-
-
-# --- refusals -----------------------------------------------------------------------------------
-
-
-def _refusals(caller: Caller, request: GoldenRequest) -> Iterator[Check]:
-    yield _refusal(caller, "content_type", request.body, "application/x-unknown", 415)
-    yield _refusal(caller, "width", _too_wide(request), _JSON, 400)
-    yield _refusal(caller, "syntax", '{"instances": [', _JSON, 400)
-
-
-def _too_wide(request: GoldenRequest) -> str:
-    """Return the body of `request` as a list with one value too many."""
-    (row,) = json.loads(request.body)["instances"]
-    return json.dumps({"instances": [[*row.values(), None]]})
-
-
-def _refusal(caller: Caller, name: str, body: str, content_type: str, status: int) -> Check:
-    answer = caller.ask(body, content_type)
-    problem = answer.parsed
-    if answer.status != status:
-        return Check(name, passed=False, detail=f"status {answer.status} instead of {status}")
-    if not (
-        isinstance(problem, dict) and problem.get("status") == status and problem.get("detail")
-    ):
-        detail = f"status {status}, but not a problem with status and detail (RFC 9457)"
-        return Check(name, passed=False, detail=detail)
-    return Check(name, passed=True, detail=f"refused with {status}")
 
 
 # --- captured records ---------------------------------------------------------------------------

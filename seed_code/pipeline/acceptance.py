@@ -23,20 +23,20 @@ from pathlib import Path
 from typing import Any
 
 from infrastructure.files import write_whole
+from mlsystem import serving_checks
 from mlsystem import settings as project_settings
 from mlsystem.artifacts import Artifact, Check, Evaluation, GoldenRequest, GoldenRequests
 from mlsystem.errors import ArtifactError, UserError
 from mlsystem.names import Names
 from mlsystem.settings import Dev
 from pipeline import exports
-from pipeline.endpoint import Endpoint, percentile, wait_until_in_service
+from pipeline.endpoint import Endpoint, wait_until_in_service
 from pipeline.environment import AcceptanceEnvironment
 
-__all__ = ["AcceptanceReport", "accept", "check_golden", "check_latency", "check_refusals"]
+__all__ = ["AcceptanceReport", "accept", "check_golden", "check_refusals"]
 
 _OK = 200
 _JSON = "application/json"
-_MOST_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ def _report(
     first = golden.requests[0]
     checks = [check_golden(endpoint, golden), *check_refusals(endpoint, first)]
     latencies = endpoint.latencies_ms(first.body, first.content_type, budgets.latency_requests)
-    p50, p99 = percentile(latencies, 0.5), percentile(latencies, 0.99)
-    checks.append(check_latency(p50, p99, budgets))
+    p50, p99 = serving_checks.percentile(latencies, 0.5), serving_checks.percentile(latencies, 0.99)
+    checks.append(serving_checks.latency(p50, p99, budgets.latency_p50_ms, budgets.latency_p99_ms))
     return AcceptanceReport(
         release=release,
         endpoint=endpoint.name,
@@ -122,25 +122,19 @@ def _report(
 
 def check_golden(endpoint: Endpoint, golden: GoldenRequests) -> Check:
     """Return whether `endpoint` answers every golden request as expected."""
-    wrong = [
-        f"request {number}: {mistake}"
-        for number, request in enumerate(golden.requests, start=1)
-        for mistake in _mistake(endpoint, golden, request)
-    ]
-    detail = f"{len(golden.requests) - len(wrong)} of {len(golden.requests)} answered as evaluated"
-    return Check("golden", not wrong, "; ".join([detail, *wrong[:_MOST_SHOWN]]))
+    return serving_checks.golden([_mistake(endpoint, golden, each) for each in golden.requests])
 
 
-def _mistake(endpoint: Endpoint, golden: GoldenRequests, request: GoldenRequest) -> Iterator[str]:
+def _mistake(endpoint: Endpoint, golden: GoldenRequests, request: GoldenRequest) -> str:
+    """Return what is wrong with the answer to `request`, if anything."""
     answer = endpoint.ask(request.body, request.content_type, request.accept)
     if answer.status != _OK:
-        yield f"status {answer.status}"
-        return
+        return f"status {answer.status}"
     if not answer.content_type.startswith(request.accept):
-        yield f"content type {answer.content_type!r} instead of {request.accept!r}"
-        return
+        return f"content type {answer.content_type!r} instead of {request.accept!r}"
     if not golden.is_answer(request, _parsed(answer.body)):
-        yield "another answer than evaluate's, or of another form"
+        return "another answer than evaluate's, or of another form"
+    return ""
 
 
 def _parsed(text: str) -> Any:
@@ -150,50 +144,14 @@ def _parsed(text: str) -> Any:
         return None
 
 
-# --- refusals -----------------------------------------------------------------------------------
-
-
 def check_refusals(endpoint: Endpoint, request: GoldenRequest) -> Iterator[Check]:
     """Yield whether `endpoint` refuses each of the mistakes that can be made with `request`."""
-    yield _refusal(endpoint, "content_type", request.body, "application/x-unknown", 415)
-    yield _refusal(endpoint, "width", _too_wide(request), _JSON, 400)
-    yield _refusal(endpoint, "syntax", '{"instances": [', _JSON, 400)
 
+    def ask(body: str, content_type: str) -> tuple[int, Any]:
+        answer = endpoint.ask(body, content_type)
+        return answer.status, _parsed(answer.body)
 
-def _too_wide(request: GoldenRequest) -> str:
-    """Return the body of `request` as a list with one value too many."""
-    (row,) = json.loads(request.body)["instances"]
-    return json.dumps({"instances": [[*row.values(), None]]})
-
-
-def _refusal(endpoint: Endpoint, name: str, body: str, content_type: str, status: int) -> Check:
-    answer = endpoint.ask(body, content_type)
-    problem = _parsed(answer.body)
-    if answer.status != status:
-        return Check(name, passed=False, detail=f"status {answer.status} instead of {status}")
-    if (
-        not isinstance(problem, dict)
-        or problem.get("status") != status
-        or not problem.get("detail")
-    ):
-        detail = f"status {status}, but not a problem with status and detail (RFC 9457)"
-        return Check(name, passed=False, detail=detail)
-    return Check(name, passed=True, detail=f"refused with {status}")
-
-
-# --- latency ------------------------------------------------------------------------------------
-
-
-def check_latency(p50_ms: float, p99_ms: float, budgets: Dev) -> Check:
-    """Return whether the measured latencies are within the budgets."""
-    measured = (
-        ("p50", p50_ms, budgets.latency_p50_ms),
-        ("p99", p99_ms, budgets.latency_p99_ms),
-    )
-    detail = ", ".join(
-        f"{name} {found:.1f} ms (at most {most:g})" for name, found, most in measured
-    )
-    return Check("latency", all(found <= most for _, found, most in measured), detail)
+    return serving_checks.refusals(ask, request)
 
 
 # --- words --------------------------------------------------------------------------------------

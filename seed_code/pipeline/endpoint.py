@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ from botocore.exceptions import ClientError, WaiterError
 
 from mlsystem.errors import PlatformError
 
-__all__ = ["Answer", "Endpoint", "percentile", "wait_until_in_service"]
+__all__ = ["Answer", "Endpoint", "wait_until_in_service"]
 
 _OK = 200
 _WAIT = {"Delay": 10, "MaxAttempts": 90}
@@ -65,15 +64,6 @@ class Endpoint:
             self.ask(body, content_type)
             found.append((self.clock() - started) * 1_000)
         return found
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """Return the smallest of `values` that `share` (0 to 1) of them do not exceed (nearest rank).
-
-    >>> percentile([4.0, 1.0, 3.0, 2.0], 0.5)
-    2.0
-    """
-    return sorted(values)[max(math.ceil(share * len(values)) - 1, 0)]
 
 
 def wait_until_in_service(sagemaker: Any, name: str, config: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from mlsystem.errors import ArtifactError
 from mlsystem.names import Names
 from pipeline.changes import ReleaseInputs
+from pipeline.storage import exists
 
 __all__ = ["newest_trained"]
 
@@ -24,9 +25,9 @@ def newest_trained(
     """
     for release, status in _executions(codepipeline, pipeline):
         other = Names(names.project, release)
-        if release == names.release or not _exists(s3, bucket, other.inputs_key):
+        if release == names.release or not exists(s3, bucket, other.inputs_key):
             continue
-        if status == _RUNNING or _exists(s3, bucket, other.evaluation_key):
+        if status == _RUNNING or exists(s3, bucket, other.evaluation_key):
             known = _inputs(s3, bucket, other.inputs_key)
             return None if known is None else (release, known)
     return None
@@ -38,12 +39,6 @@ def _executions(codepipeline: Any, pipeline: str) -> Iterator[tuple[str, str]]:
     for page in pages:
         for execution in page["pipelineExecutionSummaries"]:
             yield execution["pipelineExecutionId"], execution["status"]
-
-
-def _exists(s3: Any, bucket: str, key: str) -> bool:
-    """Asked by listing: who may not list the whole bucket is refused what is missing."""
-    found = s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents", [])
-    return any(item["Key"] == key for item in found)
 
 
 def _inputs(s3: Any, bucket: str, key: str) -> ReleaseInputs | None:

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 from infrastructure.files import write_whole
 from mlsystem.names import Names
 from pipeline import files
+from pipeline.storage import exists
 
 __all__ = ["note", "was"]
 
@@ -23,7 +24,7 @@ _REPORT = "reports/tests.xml"
 def was(s3: Any, bucket: str, names: Names, root: Path, output: Path) -> bool:
     """Return whether the tests have passed on the files at `root`; say so, also in the report."""
     digest = _digest(root, output)
-    if not _is_there(s3, bucket, names.tests_key(digest)):
+    if not exists(s3, bucket, names.tests_key(digest)):
         print(f"Tests: to be run, nothing is known of {digest[:12]}")
         return False
     print(f"Tests: not run, these files have passed them ({digest[:12]})")
@@ -35,14 +36,8 @@ def was(s3: Any, bucket: str, names: Names, root: Path, output: Path) -> bool:
 def note(s3: Any, bucket: str, names: Names, root: Path, output: Path) -> None:
     """Write down that the tests have passed on the files at `root`."""
     key = names.tests_key(_digest(root, output))
-    if not _is_there(s3, bucket, key):
+    if not exists(s3, bucket, key):
         s3.put_object(Bucket=bucket, Key=key, Body=names.release.encode())
-
-
-def _is_there(s3: Any, bucket: str, key: str) -> bool:
-    """Asked by listing: who may not list the whole bucket is refused what is missing."""
-    found = s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents", [])
-    return any(item["Key"] == key for item in found)
 
 
 def _digest(root: Path, output: Path) -> str:

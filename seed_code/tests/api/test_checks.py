@@ -11,7 +11,6 @@ import pytest
 
 from api import checks
 from api.aws import client
-from api.callers import percentile
 from api.checks import Guard, GuardReport
 from api.environment import GuardEnvironment, read
 from api.guards import Deadline
@@ -480,9 +479,3 @@ def test_a_verdict_stands_when_it_cannot_be_written_or_told(release, monkeypatch
     assert made.account.hooks[0]["status"] == "Failed"
     not_done = [json.loads(line).get("not_done") for line in capsys.readouterr().out.splitlines()]
     assert {"_write", "_tell"} <= set(not_done)
-
-
-def test_percentiles_are_of_the_values():
-    values = list(range(1, 101))
-    assert [percentile(values, share) for share in (0.5, 0.99, 1)] == [50, 99, 100]
-    assert percentile([3.5], 0.99) == 3.5

@@ -13,11 +13,12 @@ from mlsystem import settings
 from mlsystem.artifacts import Check, Evaluation, Gate, GoldenRequest, GoldenRequests
 from mlsystem.errors import ArtifactError
 from mlsystem.names import Names
+from mlsystem.serving_checks import latency, percentile
 from mlsystem.settings import Dev
 from pipeline import acceptance
 from pipeline.__main__ import main
 from pipeline.acceptance import AcceptanceReport
-from pipeline.endpoint import Endpoint, percentile
+from pipeline.endpoint import Endpoint
 
 BODY = json.dumps({"instances": [{"x": 1.0, "size": None}]})
 EXPECTED = {"score": 0.25, "predicted_label": "no"}
@@ -166,7 +167,7 @@ def test_a_refusal_without_a_problem_is_wrong(message, aws, endpoint):
 )
 def test_latency_is_compared_with_its_budgets(p50, p99, passed):
     budgets = Dev(latency_p50_ms=10, latency_p99_ms=50)
-    check = acceptance.check_latency(p50, p99, budgets)
+    check = latency(p50, p99, budgets.latency_p50_ms, budgets.latency_p99_ms)
     assert check.passed == passed
     assert check.detail == f"p50 {p50:.1f} ms (at most 10), p99 {p99:.1f} ms (at most 50)"
 
