@@ -307,7 +307,6 @@ def _make_project(cloud: LocalCloud) -> BuildEnvironment:
         job_security_group=group,
         file_system_arn=files["FileSystemArn"],
         access_point_arn=point["AccessPointArn"],
-        network_egress="nat",
     )
 
 

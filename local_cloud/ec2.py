@@ -6,10 +6,12 @@ templates work. Nothing is routed: the processes of this machine see each other 
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from moto.ec2.exceptions import DependencyViolationError
+from moto.ec2.models import vpcs
 from moto.ec2.models.availability_zones_and_regions import RegionsAndZonesBackend, Zone
 from moto.ec2.models.nat_gateways import NatGatewayBackend
 from moto.ec2.models.vpcs import VPCBackend
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["PARITY", "install"]
 
 PARITY = [
-    Parity("EC2", "exact", "Three availability zones"),
+    Parity("EC2", "exact", "Three availability zones; names of interface endpoints"),
     Parity(
         "EC2",
         "partial",
@@ -32,6 +34,7 @@ PARITY = [
 ]
 
 _LETTERS = "abc"
+_HOSTED_ZONE = "Z1LOCAL0CLOUD"
 
 
 def install(cloud: LocalCloud) -> None:
@@ -58,6 +61,13 @@ def install(cloud: LocalCloud) -> None:
         self.enis.pop(gateway._eni.id, None)  # noqa: SLF001 - moto keeps it there
         return gateway
 
+    def create_dns_entries(service_name: str, endpoint_id: str) -> dict[str, str]:
+        """``com.amazonaws.<region>.sagemaker.runtime`` is asked at ``runtime.sagemaker...``."""
+        service = service_name.removeprefix(f"com.amazonaws.{region}.").split(".")
+        name = [f"{endpoint_id}-{secrets.token_hex(4)}", *reversed(service), region, "vpce"]
+        return {"dns_name": f"{'.'.join(name)}.amazonaws.com", "hosted_zone_id": _HOSTED_ZONE}
+
+    cloud.replace(vpcs, "create_dns_entries", create_dns_entries)
     original = cloud.replace(VPCBackend, "delete_vpc", delete_vpc)
     original_nat_gateway = cloud.replace(
         NatGatewayBackend, "delete_nat_gateway", delete_nat_gateway

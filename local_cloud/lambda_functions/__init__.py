@@ -13,6 +13,7 @@ module               holds
 ``asynchronous``     events that nobody waits for
 ``embedded_metrics`` metrics in log lines
 ``file_systems``     EFS as folders
+``vpc_endpoints``    whom a function reaches by a VPC endpoint's name
 ``api``              Lambda's operations
 ==================== ============================================================================
 """
@@ -53,8 +54,9 @@ PARITY = [
         "Memory is the peak resident size of the process, looked at every 20 ms and at its answer,"
         " on Linux only; at most 8 environments of a version, or twice the machine's processors,"
         " further events wait; a function is active at once; it is not in its VPC, nor cut off from"
-        " the network; CPU does not follow memory; /tmp is the machine's, TMPDIR the"
-        " function's own",
+        " the network; addresses of VPC endpoints in its environment variables are rewritten to the"
+        " local cloud's, and it is not started with one of another network or service; CPU does not"
+        " follow memory; /tmp is the machine's, TMPDIR the function's own",
     ),
     Parity(
         "Lambda",

@@ -28,7 +28,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local_cloud.errors import LocalCloudError
 from local_cloud.json_api import ApiError
-from local_cloud.lambda_functions import embedded_metrics, file_systems
+from local_cloud.lambda_functions import embedded_metrics, file_systems, vpc_endpoints
 from local_cloud.lambda_functions.configuration import PRINCIPAL
 from local_cloud.lambda_functions.invocation import Invocation, Outcome, failure
 from local_cloud.lambda_functions.runtime_api import RuntimeApi
@@ -285,7 +285,8 @@ class ExecutionEnvironment:
     def _variables(self, group: str, stream: str) -> dict[str, str]:
         version, cloud = self._version, self._cloud
         folders = file_systems.mounts(cloud, version.settings)
-        own = version.settings.get("Environment", {}).get("Variables", {})
+        given = version.settings.get("Environment", {}).get("Variables", {})
+        own = vpc_endpoints.here(cloud, version.settings, given)
         platform = {
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(version.settings["MemorySize"]),
             "AWS_LAMBDA_FUNCTION_NAME": version.name,

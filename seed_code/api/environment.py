@@ -17,7 +17,8 @@ Variables
 Of the API: ``PROJECT_KEY``, ``RELEASE``, ``SERVING`` (``endpoint`` or ``lambda``),
 ``ENDPOINT_NAME`` (with ``endpoint``), ``ASSETS_DIR`` (where EFS is mounted), ``TIMEOUT_SECONDS``
 (the function's own timeout, 3 or more: the endpoint gets 2 less), ``MAX_INSTANCES`` (most rows of a
-request: ``maxItems`` of the gateway's schema, for all media types).
+request: ``maxItems`` of the gateway's schema, for all media types). With ``endpoint`` the SDK reads
+``AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME``: the way to it.
 
 Of the assets: ``PROJECT_KEY``, ``DATA_BUCKET``, ``ASSETS_DIR``, ``AUTH`` (``iam`` or ``key``) and
 ``MAX_INSTANCES``, for the OpenAPI document.

@@ -64,7 +64,9 @@ def make_functions(
     prepared = _custom_resource(
         scope, "ReleaseAssets", assets, _ASSETS_SECONDS, Release=release.id, ModelDataUrl=archive
     )
-    function = _api_function(scope, release, place, image, serving)
+    # The SDK's own variable (https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html).
+    asked = {**serving, "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": network.runtime_url}
+    function = _api_function(scope, release, place, image, asked)
     version = lambda_.CfnVersion(
         scope,
         "ApiVersion",
@@ -80,8 +82,6 @@ def make_functions(
         before,
         _GUARD_SECONDS,
         Release=release.id,
-        # Named, so that the check waits for it. DependsOn cannot, for what is there conditionally.
-        Network=network.runtime_endpoint,
     )
     return Functions(version, before, after, check)
 

@@ -1,8 +1,9 @@
 """Where the functions run: the project's private subnets, and their way to the endpoint.
 
-A network without a way out (``NetworkEgress: none``) reaches S3 alone. Where predictions come from
-an endpoint, the stack then makes the one way that is missing, and lets nothing through but requests
-to the project's own endpoints.
+Where predictions come from an endpoint, the stack makes a way to it, whatever other ways the
+network has, and lets nothing through but requests to the project's own endpoints. The way has no
+private DNS, which a network has once for a service, but a name of its own: what the project's
+network comes to changes nothing of production.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infrastructure.parameters import choice, parameter
-from infrastructure.production_release import Release, condition
+from infrastructure.parameters import parameter
+from infrastructure.production_release import Release
 
 __all__ = ["Network", "make_network"]
 
@@ -27,8 +28,8 @@ class Network:
     """Where functions run."""
 
     placement: lambda_.CfnFunction.VpcConfigProperty
-    runtime_endpoint: str
-    """Id of the way to the endpoint, or ``none`` where there is another one."""
+    runtime_url: str
+    """Where the endpoint is asked; no value where there is none."""
 
 
 def make_network(scope: Construct, release: Release) -> Network:
@@ -39,7 +40,7 @@ def make_network(scope: Construct, release: Release) -> Network:
         placement=lambda_.CfnFunction.VpcConfigProperty(
             subnet_ids=subnets, security_group_ids=[functions]
         ),
-        runtime_endpoint=_runtime_endpoint(scope, release, subnets, functions),
+        runtime_url=_runtime_url(scope, release, subnets, functions),
     )
 
 
@@ -54,20 +55,7 @@ def _id(scope: Construct, name: str, kind: str) -> str:
     )
 
 
-def _runtime_endpoint(
-    scope: Construct, release: Release, subnets: list[str], functions: str
-) -> str:
-    is_asked = choice(
-        scope, "RuntimeEndpoint", "Whether the network has no way to an endpoint.", "yes", "no"
-    )
-    is_needed = condition(
-        scope,
-        "NeedsRuntimeEndpoint",
-        Fn.condition_and(
-            Fn.condition_equals(is_asked, "yes"),
-            Fn.condition_equals(release.serving, "endpoint"),
-        ),
-    )
+def _runtime_url(scope: Construct, release: Release, subnets: list[str], functions: str) -> str:
     vpc = _id(scope, "VpcId", "vpc")
     group = ec2.CfnSecurityGroup(
         scope,
@@ -101,7 +89,7 @@ def _runtime_endpoint(
         service_name=f"com.amazonaws.{Aws.REGION}.sagemaker.runtime",
         subnet_ids=subnets,
         security_group_ids=[group.attr_group_id],
-        private_dns_enabled=True,
+        private_dns_enabled=False,
         policy_document={
             "Version": "2012-10-17",
             "Statement": [
@@ -116,6 +104,11 @@ def _runtime_endpoint(
         },
     )
     for resource in (group, endpoint):
-        resource.cfn_options.condition = is_needed
-    chosen: str = Fn.condition_if(is_needed.logical_id, endpoint.ref, "none").to_string()
-    return chosen
+        resource.cfn_options.condition = release.has_endpoint
+    # <hosted zone>:<name>, the name for all zones first
+    # (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ec2-vpcendpoint.html).
+    name = Fn.select(1, Fn.split(":", Fn.select(0, endpoint.attr_dns_entries)))
+    url: str = Fn.condition_if(
+        release.has_endpoint.logical_id, f"https://{name}", Aws.NO_VALUE
+    ).to_string()
+    return url

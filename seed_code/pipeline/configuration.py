@@ -19,7 +19,7 @@ OF_PROJECT = frozenset(
     {
         "AccessPointArn", "DataBucketName", "FileSystemArn", "FunctionSecurityGroup", "KmsKeyArn",
         "NotificationTopicArn", "PermissionsBoundaryArn", "PrivateSubnetA", "PrivateSubnetB",
-        "ProjectName", "RepositoryName", "RuntimeEndpoint", "VpcId",
+        "ProjectName", "RepositoryName", "VpcId",
     }
 )  # fmt: skip
 
@@ -150,8 +150,6 @@ def _surroundings(environment: BuildEnvironment) -> dict[str, str]:
         "FunctionSecurityGroup": environment.job_security_group,
         "FileSystemArn": environment.file_system_arn,
         "AccessPointArn": environment.access_point_arn,
-        # The other ways out of the network lead to endpoints too.
-        "RuntimeEndpoint": "yes" if environment.network_egress == "none" else "no",
     }
 
 

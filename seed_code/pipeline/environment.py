@@ -44,7 +44,6 @@ class BuildEnvironment:
     job_security_group: str
     file_system_arn: str
     access_point_arn: str
-    network_egress: Literal["none", "endpoints", "nat"]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
 import urllib.error
 import urllib.request
@@ -168,6 +169,53 @@ def test_a_function_mounts_an_access_point(account: FunctionAccount, stacks: Dri
     account.invoke(stacks.outputs("mounted")["Live"], {"write": "here"})
     folder = account.cloud.root / "efs" / stacks.physical_ids("mounted")["Files"] / "a"
     assert (folder / "note.txt").read_text() == "here"
+
+
+def test_a_function_asks_a_vpc_endpoint_by_its_name(
+    account: FunctionAccount, stacks: Driver
+) -> None:
+    (subnet, *_) = account.cloud.client("ec2").describe_subnets()["Subnets"]
+    network = {"SubnetIds": [subnet["SubnetId"]], "SecurityGroupIds": []}
+    template = release(account, "asking", VpcConfig=network)
+    first = {"Fn::Select": [0, att("Endpoint", "DnsEntries")]}
+    address = {
+        "Fn::Sub": ["https://${Name}", {"Name": {"Fn::Select": [1, {"Fn::Split": [":", first]}]}}]
+    }
+    resources = template["Resources"]
+    resources["Endpoint"] = resource(
+        "AWS::EC2::VPCEndpoint",
+        VpcEndpointType="Interface",
+        VpcId=subnet["VpcId"],
+        ServiceName={"Fn::Sub": "com.amazonaws.${AWS::Region}.sagemaker.runtime"},
+        SubnetIds=network["SubnetIds"],
+        PrivateDnsEnabled=False,
+    )
+    variables = resources["Function"]["Properties"]["Environment"]["Variables"]
+    variables["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] = address
+    template["Outputs"]["Address"] = {"Value": address}
+    assert stacks.create("asking", template)["StackStatus"] == "CREATE_COMPLETE"
+    outputs = stacks.outputs("asking")
+    name = (
+        rf"https://vpce-\w+-\w+\.runtime\.sagemaker\.{account.cloud.region}\.vpce\.amazonaws\.com"
+    )
+    assert re.fullmatch(name, outputs["Address"])
+    environment = account.invoke(outputs["Live"])["Payload"]["environment"]
+    assert environment["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] == account.cloud.endpoint_url
+
+    def started_with(variable: str, **place: Any) -> Any:
+        settings = {"Environment": {"Variables": {variable: outputs["Address"]}}, **place}
+        return account.invoke(account.make(**settings))["Payload"]
+
+    other = started_with("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", VpcConfig=network)
+    assert (
+        "sagemaker.runtime; requests that this variable is for are answered by logs"
+        in (other["errorMessage"])
+    )
+    outside = started_with("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME")
+    assert "the function in no network" in outside["errorMessage"]
+    assert stacks.delete("asking")["StackStatus"] == "DELETE_COMPLETE"
+    gone = started_with("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", VpcConfig=network)
+    assert gone["environment"]["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] == outputs["Address"]
 
 
 def test_a_function_of_an_archive_is_refused(account: FunctionAccount, stacks: Driver) -> None:

@@ -249,7 +249,7 @@ def test_the_subnets_are_in_two_zones_and_do_not_overlap():
 
 
 @pytest.mark.parametrize(
-    ("egress", "gateways", "endpoints"), [("none", 0, 1), ("endpoints", 0, 9), ("nat", 2, 1)]
+    ("egress", "gateways", "endpoints"), [("none", 0, 1), ("endpoints", 0, 8), ("nat", 2, 1)]
 )
 def test_the_way_out_is_what_was_chosen(egress, gateways, endpoints):
     stack = needs.project(NetworkEgress=egress)

@@ -267,6 +267,16 @@ def _endpoint_list(name: str, part: str) -> Items:
     )
 
 
+def _describe_endpoint(deployer: Deployer, state: State) -> dict[str, Any]:
+    """The endpoint, with its names as a template sees them."""
+    answer = _DESCRIBE_ENDPOINT.run(deployer, state)
+    entries = dig(answer, "VpcEndpoints.0.DnsEntries") or []
+    names = [f"{entry['HostedZoneId']}:{entry['DnsName']}" for entry in entries]
+    return {"Endpoint": dig(answer, "VpcEndpoints.0"), "DnsEntries": names}
+
+
+_DESCRIBE_ENDPOINT = _call("DescribeVpcEndpoints", {"VpcEndpointIds": _THIS})
+
 VPC_ENDPOINT = ResourceType(
     name="AWS::EC2::VPCEndpoint",
     create=_call(
@@ -308,13 +318,14 @@ VPC_ENDPOINT = ResourceType(
         ),
         _tags(),
     ),
-    read=_call("DescribeVpcEndpoints", {"VpcEndpointIds": _THIS}),
+    read=Code(_describe_endpoint, (_DESCRIBE_ENDPOINT,)),
     attributes={
-        "CreationTimestamp": "VpcEndpoints.0.CreationTimestamp",
-        "NetworkInterfaceIds": "VpcEndpoints.0.NetworkInterfaceIds",
+        "CreationTimestamp": "Endpoint.CreationTimestamp",
+        "DnsEntries": "DnsEntries",
+        "NetworkInterfaceIds": "Endpoint.NetworkInterfaceIds",
     },
     wait=Wait(
-        status="VpcEndpoints.0.State",
+        status="Endpoint.State",
         ready=frozenset({"available", "Available"}),
         failed=frozenset({"failed", "Failed", "rejected", "Rejected"}),
         gone=frozenset({"deleted", "Deleted"}),

@@ -94,6 +94,17 @@ def test_nothing_that_sagemaker_might_refuse_is_handed_on(serve, event):
         assert (asked["content-type"], asked["accept"]) == (handed_on, "text/csv")
 
 
+def test_the_endpoint_is_asked_where_the_variable_says(serve, event, account, monkeypatch):
+    """With a signature for its region and service, which the address says nothing of."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", account.url)
+    served = serve("endpoint")
+    answer, _ = served.ask(event(BODY))
+    assert answer["statusCode"] == 200
+    (asked, _), *_ = served.endpoint.asked
+    assert "/eu-west-1/sagemaker/aws4_request" in asked["authorization"]
+
+
 @MODES
 def test_a_body_that_the_gateway_encoded_is_decoded(serve, event, serving):
     asked = event(base64.b64encode(BODY.encode()).decode())

@@ -76,6 +76,12 @@ def resolve(value: Any, reference: Callable[[str], Any]) -> Any:
     if list(value) == ["Fn::Join"]:
         separator, parts = value["Fn::Join"]
         return separator.join(resolve(part, reference) for part in parts)
+    if list(value) == ["Fn::Select"]:
+        index, among = value["Fn::Select"]
+        return resolve(among, reference)[index]
+    if list(value) == ["Fn::Split"]:
+        separator, whole = value["Fn::Split"]
+        return resolve(whole, reference).split(separator)
     if list(value) == ["Fn::If"]:
         return resolve(value["Fn::If"][1], reference)
     return {key: resolve(item, reference) for key, item in value.items()}
@@ -88,6 +94,8 @@ def sample_value(name: str) -> Any:
     resource, _, attribute = name.partition(".")
     if attribute.endswith("Name"):
         return resource
+    if attribute == "DnsEntries":
+        return ["Z0:vpce-0a.example.com", "Z0:vpce-0a-eu-west-1a.example.com"]
     if attribute not in ("", "Arn"):
         return name
     return f"arn:aws:iam::123456789012:role/{resource}"

@@ -19,6 +19,7 @@ from mlsystem.names import Names
 
 GOLDEN = Path(__file__).parent / "golden/prod.template.json"
 NAMES = Names("churn", "r-1")
+RUNTIME_URL = "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"
 ALARMS = ("Crashes", "MoreErrors", "Slow", "ApiErrors", "ModelErrors")
 
 
@@ -234,9 +235,18 @@ def test_without_an_endpoint_nothing_of_one_is_there(templates):
     with_endpoint = {name for name, condition in conditions.items() if condition == "HasEndpoint"}
     assert {re.sub("[0-9A-F]{8}$", "", name) for name in with_endpoint} == {
         "Endpoint", "EndpointConfig", "EndpointRole", "Model", "ModelErrorsAlarm",
-        "ScalableTarget", "ScalingPolicy",
+        "RuntimeSecurityGroup", "RuntimeVpcEndpoint", "ScalableTarget", "ScalingPolicy",
     }  # fmt: skip
-    assert conditions["RuntimeVpcEndpoint"] == "NeedsRuntimeEndpoint"
+    variables = templates["prod"]["Resources"]["ApiFunction"]["Properties"]["Environment"]
+    condition, _, otherwise = variables["Variables"][RUNTIME_URL]["Fn::If"]
+    assert (condition, otherwise) == ("HasEndpoint", {"Ref": "AWS::NoValue"})
+
+
+def test_the_way_to_the_endpoint_is_asked_by_its_own_name(production):
+    """A network has one private DNS for a service: another way to it would be in the way."""
+    assert production["RuntimeVpcEndpoint"]["PrivateDnsEnabled"] is False
+    variables = production["ApiFunction"]["Environment"]["Variables"]
+    assert variables[RUNTIME_URL] == "https://vpce-0a.example.com"
 
 
 # --- functions ----------------------------------------------------------------------------------
@@ -253,7 +263,7 @@ def test_without_an_endpoint_nothing_of_one_is_there(templates):
 )
 def test_a_function_is_told_what_it_reads(production, name, environment, command):
     function = production[name]
-    assert set(function["Environment"]["Variables"]) == {
+    assert set(function["Environment"]["Variables"]) - {RUNTIME_URL} == {
         field.name.upper() for field in fields(environment)
     }
     assert function["ImageConfig"] == {"Command": [command]}

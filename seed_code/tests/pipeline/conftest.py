@@ -47,7 +47,6 @@ VARIABLES = {
     "JOB_SECURITY_GROUP": "sg-0a",
     "FILE_SYSTEM_ARN": "arn:aws:elasticfilesystem:eu-west-1:123456789012:file-system/fs-0a",
     "ACCESS_POINT_ARN": "arn:aws:elasticfilesystem:eu-west-1:123456789012:access-point/fsap-0a",
-    "NETWORK_EGRESS": "none",
     "ENDPOINT_NAME": f"{KEY}-dev",
 }
 

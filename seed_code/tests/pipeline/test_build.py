@@ -129,7 +129,7 @@ def test_configurations_fit_their_templates(run, aws, with_production, repositor
         }
 
 
-def test_production_gets_both_images_and_the_way_to_its_endpoint(
+def test_production_gets_both_images_and_its_settings(
     run, aws, with_production, repository, monkeypatch
 ):
     everything_is_new(aws, with_production, repository, n_images=2)
@@ -142,8 +142,8 @@ def test_production_gets_both_images_and_the_way_to_its_endpoint(
         "5b1f3a52-0d5b-4e2c-9d7f-c0ffee000000",
         "5b1f-c831bf9b",
     )
-    assert (made["TrafficShift"], made["RuntimeEndpoint"], made["AlarmsStop"]) == (
-        "CodeDeployDefault.LambdaCanary10Percent5Minutes", "yes", "yes",
+    assert (made["TrafficShift"], made["AlarmsStop"]) == (
+        "CodeDeployDefault.LambdaCanary10Percent5Minutes", "yes",
     )  # fmt: skip
 
 

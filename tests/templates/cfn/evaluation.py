@@ -290,7 +290,7 @@ class _Evaluation:
         type_ = self._resources[name]["Type"]
         return self._arn(name) if type_ in _REF_IS_ARN else self._name(name)
 
-    def attribute(self, argument: str | list[str]) -> str:
+    def attribute(self, argument: str | list[str]) -> str | list[str]:
         parts = argument.split(".", 1) if isinstance(argument, str) else argument
         logical_id, attribute = parts
         if attribute in {"Arn", "ModelPackageGroupArn", "EndpointArn"}:
@@ -300,6 +300,8 @@ class _Evaluation:
             return self._name(logical_id)
         if attribute == "CidrBlock":
             return str(self.value(self._resources[logical_id]["Properties"]["CidrBlock"]))
+        if attribute == "DnsEntries":
+            return [f"Z0:{logical_id}.example.com"]
         return f"{logical_id}.{attribute}"
 
     def sub(self, argument: str | list[Any]) -> str:
@@ -350,6 +352,7 @@ _FUNCTIONS: dict[str, Callable[[_Evaluation, Any], Any]] = {
     "Fn::Not": lambda self, argument: not self.value(argument[0]),
     "Fn::Or": lambda self, argument: any(map(self.value, argument)),
     "Fn::Select": lambda self, argument: self.value(argument[1])[int(argument[0])],
+    "Fn::Split": lambda self, argument: str(self.value(argument[1])).split(argument[0]),
     "Fn::Sub": _Evaluation.sub,
     "Ref": _Evaluation.ref,
 }

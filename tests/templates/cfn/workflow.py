@@ -38,7 +38,6 @@ _VALUES = {
     "FunctionSecurityGroup": "JobSecurityGroup",
     "ApiImageUri": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{KEY}-api@sha256:0",
     "Serving": "endpoint",
-    "RuntimeEndpoint": "yes",
     "TrafficShift": "CodeDeployDefault.LambdaAllAtOnce",
     "TrafficKind": "canary",
     "AlarmsStop": "yes",
