@@ -49,7 +49,8 @@ _REQUEST_SCHEMA = {
     "additionalProperties": False,
 }
 
-# Who asked for what, and how it went. Nothing of what was sent, and nothing of the answer.
+# Who asked for what, and how it went. Nothing of what was sent, and nothing of the answer; nor a
+# message, which may quote what was sent: the kind of the error says why.
 _LOGGED = {
     "time": "$context.requestTime",
     "request": "$context.requestId",
@@ -273,12 +274,19 @@ def _stage(
                 resource_path="/*",
                 http_method="*",
                 metrics_enabled=True,
-                logging_level="ERROR",
+                # Its group would be API Gateway's: kept for ever, and longer than the project.
+                logging_level="OFF",
                 data_trace_enabled=False,
                 throttling_rate_limit=access.rate,
                 throttling_burst_limit=access.burst,
             )
         ],
+    )
+    acknowledge(
+        stage,
+        "AwsSolutions-APIG6",
+        "The access log has each request's status and kind of error; the log of executions adds "
+        "messages that may quote requests, in a group that no template makes",
     )
     acknowledge(
         stage,

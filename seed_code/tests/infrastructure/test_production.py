@@ -311,9 +311,11 @@ def test_logs_say_nothing_of_what_was_sent_or_answered(production):
     stage = production["ApiStage"]
     logged = json.loads(stage["AccessLogSetting"]["Format"])
     assert all(re.fullmatch(r"\$context\.[\w.]+", value) for value in logged.values())
-    assert not [value for value in logged.values() if "body" in value.lower()]
+    told = re.compile("body|message|error$", re.IGNORECASE)
+    assert not [value for value in logged.values() if told.search(value)]
+    assert logged["refused"] == "$context.error.responseType"
     (every_method,) = stage["MethodSettings"]
-    assert every_method["DataTraceEnabled"] is False
+    assert (every_method["LoggingLevel"], every_method["DataTraceEnabled"]) == ("OFF", False)
 
 
 @pytest.mark.parametrize("name", ["BadBodyAnswer", "RefusedAnswer", "FailedAnswer"])
