@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
+import re
 import typing
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from mlsystem.artifacts import Problem
@@ -312,14 +314,46 @@ class Dev(_Section):
     """99 of 100 requests may take at most so long, milliseconds."""
 
 
-_INSTANCE_TYPE = r"^ml\.[a-z0-9-]+\.[a-z0-9]+$"
+# Series, generation and further letters of an instance type's family; -flex and the like at last.
+# https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html
+_FAMILY = re.compile(r"^ml\.([a-z]+)(\d+)([a-z]*)(?:-([a-z0-9]+))?\.")
+_OTHER_FAMILIES = "Choose one of the families m5, m6i, m7i, c5, c6i, c7i, r5, r6i and r7i"
+# From this generation on; the others have storage only where a d is among the letters.
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ssd-instance-store.html
+_WITH_STORAGE = {"dl": 1, "f": 1, "g": 5, "gr": 6, "i": 2, "im": 1, "is": 1, "p": 5, "trn": 1}
+
+
+def _runs_here(instance_type: str) -> str:
+    """Return the type if its machines run x86 images, and take a key for their volumes.
+
+    SageMaker refuses a key for storage of an instance's own:
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ResourceConfig.html,
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpointConfig.html
+    """
+    family = _FAMILY.match(instance_type)
+    if family is None:
+        return instance_type
+    series, generation, letters, option = family.groups()
+    if series == "a" or "g" in letters or (option or "").startswith("gb"):
+        found, required = "Graviton or another Arm processor", "x86 processors, as the image needs"
+    elif "d" in letters or int(generation) >= _WITH_STORAGE.get(series, math.inf):
+        found = "local storage, for which SageMaker takes no key"
+        required = "volumes that the project's key encrypts"
+    else:
+        return instance_type
+    raise _mistake("", f"{instance_type} has {found}", required, _OTHER_FAMILIES)
+
+
+_InstanceType = Annotated[
+    str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$"), AfterValidator(_runs_here)
+]
 
 
 class ProductionInstances(_Section):
     """The machines of the production endpoint, in as many zones as SageMaker has capacity in."""
 
-    type: str = Field(default="ml.m5.large", pattern=_INSTANCE_TYPE)
-    """SageMaker instance type."""
+    type: _InstanceType = "ml.m5.large"
+    """SageMaker instance type: x86 processors, no local (NVMe) storage."""
     min: int = Field(default=2, ge=2, le=100)
     """Fewest. Two or more are spread over zones, so that one may fail."""
     max: int = Field(default=4, ge=2, le=100)
@@ -493,8 +527,8 @@ class Deploy(_Section):
 class JobInstance(_Section):
     """The machine of a job."""
 
-    type: str = Field(default="ml.m5.large", pattern=_INSTANCE_TYPE)
-    """SageMaker instance type."""
+    type: _InstanceType = "ml.m5.large"
+    """SageMaker instance type: x86 processors, no local (NVMe) storage."""
     volume_gb: int = Field(default=20, ge=1, le=16_384)
     """Size of its volume, GB."""
     timeout_minutes: int = Field(default=60, ge=1, le=60 * 24 * 5)
@@ -504,8 +538,8 @@ class JobInstance(_Section):
 class EndpointInstances(_Section):
     """The machines of the endpoint."""
 
-    type: str = Field(default="ml.m5.large", pattern=_INSTANCE_TYPE)
-    """SageMaker instance type."""
+    type: _InstanceType = "ml.m5.large"
+    """SageMaker instance type: x86 processors, no local (NVMe) storage."""
     count: int = Field(default=1, ge=1, le=100)
     """How many."""
 

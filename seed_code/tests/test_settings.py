@@ -1,7 +1,9 @@
 """project.yml: what is accepted, and what a mistake is told."""
 
+import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -110,6 +112,34 @@ def test_json_for_the_jobs_loads_to_the_same_settings():
 def test_a_mistake_is_named_with_its_line_and_the_fix(before, after, expected):
     assert before in MINIMAL
     assert expected in refusal(MINIMAL.replace(before, after, 1))
+
+
+# Families that SageMaker's API knows for training, processing and hosting.
+X86 = "c4 c5 c5n c6i c6in c7i c7i-flex c8i inf1 inf2 m4 m5 m6i m7i m7i-flex m8i-flex p2 p3 r5 r6i"
+ARM = "c6g c6gd c6gn c7g c8g m6g m6gd m7g m8g p6e-gb200 r6g r6gd r7gd r8g t4g g5g"
+WITH_STORAGE = "c5d c6id dl1 g4dn g5 g6 g6e g7e m5d p3dn p4d p4de p5 p5en p6-b200 r5d trn1 trn1n"
+
+
+@pytest.mark.parametrize(
+    ("families", "reason"),
+    [(X86, None), (ARM, "x86 processors, as the image needs"),
+     (WITH_STORAGE, "local storage, for which SageMaker takes no key")],
+    ids=["x86", "arm", "storage"],
+)  # fmt: skip
+def test_machines_run_x86_images_and_take_the_projects_key(families, reason):
+    places = [
+        ("instances", "train"), ("instances", "endpoint"), ("deploy", "production", "instances"),
+    ]  # fmt: skip
+    for family, place in itertools.product(families.split(), places):
+        section: dict[str, Any] = {"type": f"ml.{family}.2xlarge"}
+        for key in reversed(place):
+            section = {key: section}
+        text = MINIMAL + yaml.safe_dump(section)
+        if reason is None:
+            settings.loads(text)
+        else:
+            assert f"{'/'.join(place)}/type: ml.{family}.2xlarge has " in refusal(text), family
+            assert reason in refusal(text), family
 
 
 def test_every_mistake_is_reported_at_once():
