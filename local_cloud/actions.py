@@ -78,6 +78,9 @@ CONDITION_KEYS: dict[str, frozenset[str]] = {
             "application-autoscaling:service-namespace",
         }
     ),
+    "cloudformation": frozenset(
+        {"aws:resourcetag/*", "cloudformation:rolearn", "cloudformation:templateurl"}
+    ),
     "cloudwatch": frozenset({"cloudwatch:namespace"}),
     "ec2": frozenset({"aws:resourcetag/*", "ec2:createaction"}),
     "elasticfilesystem": frozenset({"aws:resourcetag/*", "elasticfilesystem:createaction"}),
@@ -395,6 +398,11 @@ def _service_context(prefix: str, parameters: Parameters) -> dict[str, tuple[str
         values = {
             "application-autoscaling:scalable-dimension": [parameters.get("ScalableDimension")],
             "application-autoscaling:service-namespace": [parameters.get("ServiceNamespace")],
+        }
+    elif prefix == "cloudformation":
+        values = {
+            "cloudformation:rolearn": [parameters.get("RoleARN")],
+            "cloudformation:templateurl": [parameters.get("TemplateURL")],
         }
     elif prefix == "cloudwatch":
         values = {"cloudwatch:namespace": [parameters.get("Namespace")]}

@@ -52,8 +52,8 @@ PARITY = [
         "IAM",
         "refused",
         "Users, groups' keys, NotPrincipal, condition keys without a value here"
-        " (aws:ResourceTag but for EC2, EFS and KMS, …), calls of a role whose permissions are not"
-        " in local_cloud/actions.py",
+        " (aws:ResourceTag but for EC2, EFS, KMS, API Gateway and stacks, …), calls of a role whose"
+        " permissions are not in local_cloud/actions.py",
     ),
 ]
 

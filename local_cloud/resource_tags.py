@@ -1,7 +1,7 @@
 """Tags of what is there, for conditions on ``aws:ResourceTag``, where moto keeps them.
 
 Known for networks, file systems, keys and APIs, whose names say nothing, so that policies go by
-tags.
+tags, and for stacks, whose policies say by them which project they belong to.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["completed", "tags_of"]
 
 
 def tags_of(arn: str) -> Mapping[str, str]:
-    """The tags of a network, a file system, a key or an API; none of anything else."""
+    """The tags of a network, a file system, a key, an API or a stack; none of anything else."""
     if arn.count(":") < _COLONS:
         return {}
     _, _, service, region, account_id, resource = arn.split(":", _COLONS)
@@ -34,6 +34,8 @@ def tags_of(arn: str) -> Mapping[str, str]:
         tags = _backend("kms", account_id, region).tagger.get_tag_dict_for_resource(name)
     elif service == "apigateway":
         tags = importlib.import_module("local_cloud.apigateway").tags_of(resource)
+    elif service == "cloudformation":
+        tags = importlib.import_module("local_cloud.cloudformation").tags_of(resource)
     return tags
 
 

@@ -29,6 +29,7 @@ module              holds
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from moto.cloudformation import urls
@@ -42,7 +43,7 @@ from local_cloud.parity import Parity
 if TYPE_CHECKING:
     from local_cloud.cloud import LocalCloud
 
-__all__ = ["PARITY", "install"]
+__all__ = ["PARITY", "install", "tags_of"]
 
 PARITY = [
     Parity(
@@ -74,10 +75,30 @@ PARITY = [
 ]
 
 
+_installed: Stacks | None = None
+
+
 def install(cloud: LocalCloud) -> None:
     """Put this engine where moto's was, until `cloud` stops."""
     stacks = Stacks(cloud)
+    _remember(stacks)
+    cloud.on_stop(lambda: _remember(None))
     api = Api(cloud, stacks)
     cloud.gateway.open(custom_responses.PREFIX, custom_responses.responses)
     cloud.replace(urls, "url_paths", {"{0}/$": api.answer})
     cloud.on_stop(stacks.stop)
+
+
+def tags_of(path: str) -> Mapping[str, str]:
+    """Tags of the stack at ``stack/<name>/<id>``, where ``*`` stands for an id that nobody gave."""
+    kind, _, rest = path.partition("/")
+    name = rest.partition("/")[0]
+    if _installed is None or kind != "stack":
+        return {}
+    found = (stack for stack in _installed.all() if stack.name == name and not stack.is_deleted)
+    return next((stack.definition.tags for stack in found), {})
+
+
+def _remember(stacks: Stacks | None) -> None:
+    global _installed  # noqa: PLW0603 - one process holds one local cloud
+    _installed = stacks

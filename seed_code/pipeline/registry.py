@@ -37,6 +37,10 @@ class Package:
     in_production_since: str
     """Empty when it never was."""
     containers: tuple[dict[str, Any], ...]
+    created: datetime.datetime
+    metric: str = ""
+    """Of its gate; empty when no release made it."""
+    value: str = ""
 
     @property
     def archive_uri(self) -> str:
@@ -115,4 +119,7 @@ def _read(sagemaker: Any, arn: str) -> Package:
         release=properties.get("release", ""),
         in_production_since=properties.get(_SINCE, ""),
         containers=tuple(found.get("InferenceSpecification", {}).get("Containers", [])),
+        created=found["CreationTime"],
+        metric=properties.get("metric", ""),
+        value=properties.get("value", ""),
     )

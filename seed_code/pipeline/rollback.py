@@ -9,11 +9,13 @@ and alarms that the present release has set off do not stop it.
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
-from botocore.exceptions import ClientError, WaiterError
+from botocore.exceptions import ClientError
 
 from mlsystem.errors import PlatformError, UserError
 from mlsystem.names import Names
@@ -23,9 +25,9 @@ from pipeline.registry import Package
 
 __all__ = ["choose", "rollback"]
 
-_WAIT = {"Delay": 10, "MaxAttempts": 360}
+_POLL_SECONDS = 5
+_POLLS = 720  # an hour; traffic moves at once, after the guard
 _AT_ONCE = {"TrafficShift": "CodeDeployDefault.LambdaAllAtOnce", "AlarmsStop": "no"}
-_MOST_BYTES = 51_200  # that CloudFormation takes without a bucket
 
 
 def rollback(
@@ -69,7 +71,7 @@ def rollback(
     print(f"Production of {project}: from release {serving} back to {package.release}", flush=True)
     if dry_run:
         return package.release
-    _deploy(cloudformation, client("s3"), names, present)
+    _deploy(cloudformation, client("s3"), names, present, f"rollback-{now:%Y%m%dT%H%M%S}")
     registry.served(sagemaker, package, now)
     print(f"In production: {package.arn}")
     return package.release
@@ -111,29 +113,62 @@ def _names(project: str, release: str) -> Names:
         ) from error  # fmt: skip
 
 
-def _deploy(cloudformation: Any, s3: Any, names: Names, present: dict[str, Any]) -> None:
+def _deploy(
+    cloudformation: Any, s3: Any, names: Names, present: dict[str, Any], token: str
+) -> None:
     bucket = f"{names.project}-data"
-    template = _recorded(s3, bucket, names.prod_template_key)
     recorded = json.loads(_recorded(s3, bucket, names.prod_configuration_key))
-    where = f"stack {names.prod_stack}"
-    if len(template.encode()) > _MOST_BYTES:
-        raise UserError(where, f"a template of {len(template):,} bytes", f"at most {_MOST_BYTES:,}")
-    try:
-        cloudformation.update_stack(
-            StackName=names.prod_stack,
-            TemplateBody=template,
-            Parameters=_parameters(recorded["Parameters"], present),
-            Capabilities=["CAPABILITY_IAM"],
-        )
-        cloudformation.get_waiter("stack_update_complete").wait(
-            StackName=names.prod_stack, WaiterConfig=_WAIT
-        )
-    except WaiterError as error:
-        last: Any = error.last_response
-        reason = last["Stacks"][0].get("StackStatusReason", str(error))
+    cloudformation.update_stack(
+        StackName=names.prod_stack,
+        TemplateURL=_address(present["StackId"], bucket, names.prod_template_key),
+        Parameters=_parameters(recorded["Parameters"], present),
+        Capabilities=["CAPABILITY_IAM"],
+        ClientRequestToken=token,
+    )
+    ended = _follow(cloudformation, names.prod_stack, token)
+    if ended["StackStatus"] != "UPDATE_COMPLETE":
         raise PlatformError(
-            where, reason, "an update that succeeds", "What answered before still does"
-        ) from error
+            f"stack {names.prod_stack}", ended.get("StackStatusReason", ended["StackStatus"]),
+            "an update that succeeds", "What answered before still does",
+        )  # fmt: skip
+
+
+def _follow(cloudformation: Any, stack: str, token: str) -> dict[str, Any]:
+    """Print what the update `token` does to `stack`; return the stack when it is over."""
+    told = 0
+    for _ in range(_POLLS):
+        found: dict[str, Any] = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+        events = _events(cloudformation, stack, token)
+        for event in events[told:]:
+            why = event.get("ResourceStatusReason", "")
+            said = f"{event['LogicalResourceId']}: {event['ResourceStatus']}"
+            print(f"{said} ({why})" if why else said, flush=True)
+        told = len(events)
+        if not found["StackStatus"].endswith("_IN_PROGRESS"):
+            return found
+        time.sleep(_POLL_SECONDS)
+    raise PlatformError(
+        f"stack {stack}", f"still {found['StackStatus']}", "an update that ends",
+        "Its events in CloudFormation say what it waits for",
+    )  # fmt: skip
+
+
+def _events(cloudformation: Any, stack: str, token: str) -> list[dict[str, Any]]:
+    """Return what the update `token` has done so far, the oldest first."""
+    pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack)
+    newest_first = (event for page in pages for event in page["StackEvents"])
+    ours = itertools.takewhile(lambda event: event.get("ClientRequestToken") == token, newest_first)
+    return list(ours)[::-1]
+
+
+def _address(stack_id: str, bucket: str, key: str) -> str:
+    """Return where CloudFormation finds an object of the stack's region: who approves may no other.
+
+    The organization's ``ApproverPolicy`` (``studio.yml``) knows it in this form alone.
+    """
+    _, partition, _, region, _ = stack_id.split(":", 4)
+    suffix = "amazonaws.com.cn" if partition == "aws-cn" else "amazonaws.com"
+    return f"https://{bucket}.s3.{region}.{suffix}/{key}"
 
 
 def _parameters(recorded: dict[str, str], present: dict[str, Any]) -> list[dict[str, Any]]:

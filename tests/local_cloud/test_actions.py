@@ -248,6 +248,12 @@ def test_needs(
         ("sagemaker", "CreateModel", {"ModelName": "m"}, {}),
         ("cloudwatch", "PutMetricData", {"Namespace": "n"}, {"cloudwatch:namespace": ("n",)}),
         (
+            "cloudformation",
+            "UpdateStack",
+            {"StackName": "s", "TemplateURL": "https://a", "RoleARN": "arn:r"},
+            {"cloudformation:templateurl": ("https://a",), "cloudformation:rolearn": ("arn:r",)},
+        ),
+        (
             "application-autoscaling",
             "RegisterScalableTarget",
             {"ServiceNamespace": "sagemaker"},

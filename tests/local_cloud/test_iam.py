@@ -454,6 +454,38 @@ def test_networks_are_told_apart_by_their_tags(cloud: LocalCloud, make_role: Mak
         assert is_allowed(client.modify_vpc_attribute, **changes) is is_mine
 
 
+def test_a_stack_is_changed_by_the_template_that_its_tag_names(
+    cloud: LocalCloud, make_role: MakeRole, bucket: str
+) -> None:
+    address = f"https://${{aws:ResourceTag/folder}}.s3.{cloud.region}.amazonaws.com/releases/*"
+    condition = {"StringLike": {"cloudformation:TemplateUrl": address}}
+    update = {"Effect": "Allow", "Action": "cloudformation:UpdateStack", "Resource": "*"}
+    read = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+    role = make_role(statements=[{**update, "Condition": condition}, read])
+    resource = {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": "a"}}
+    stacks = cloud.client("cloudformation")
+    body = json.dumps({"Resources": {"A": resource}})
+    for name, folder in (("mine", bucket), ("other", "others")):
+        tags = [{"Key": "folder", "Value": folder}]
+        stacks.create_stack(StackName=name, TemplateBody=body, Tags=tags)
+        stacks.get_waiter("stack_create_complete").wait(
+            StackName=name, WaiterConfig={"Delay": 0.02, "MaxAttempts": 1000}
+        )
+    for key in ("releases/prod.json", "data/prod.json"):
+        cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=body.encode())
+    client = as_role(cloud, "cloudformation", role)
+    url = f"https://{bucket}.s3.{cloud.region}.amazonaws.com/releases/prod.json"
+    with pytest.raises(ClientError, match="No updates are to be performed"):  # so it is allowed
+        client.update_stack(StackName="mine", TemplateURL=url)
+    for name, asked in (
+        ("mine", {"TemplateBody": body}),
+        ("mine", {"UsePreviousTemplate": True}),
+        ("mine", {"TemplateURL": url.replace("releases", "data")}),
+        ("other", {"TemplateURL": url}),
+    ):
+        assert not is_allowed(client.update_stack, StackName=name, **asked), (name, asked)
+
+
 def test_objects_are_told_apart_by_their_tags(
     cloud: LocalCloud, make_role: MakeRole, bucket: str
 ) -> None:

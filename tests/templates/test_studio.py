@@ -2,7 +2,10 @@
 
 import pytest
 from cfn import needs
-from cfn.evaluation import EXPORTS, load
+from cfn.evaluation import ACCOUNT, EXPORTS, REGION, load
+from cfn.statements import identity_documents
+
+from local_cloud.policies import Policies, Request, decide
 
 VERSIONS = 10
 
@@ -154,3 +157,46 @@ def test_the_s3_way_creates_our_template_with_our_role_alone(key):
     create = statements["Statement"][0]
     assert "cloudformation:CreateStack" in create["Action"]
     assert key in {name for block in create["Condition"].values() for name in block}
+
+
+# --- the way back -------------------------------------------------------------------------------
+
+RECORDED = "https://churn-p-1-data.s3.eu-west-1.amazonaws.com/releases/r-1/deployment/prod.json"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/mlsystem/{{}}/ProductionRole"
+
+
+@pytest.mark.parametrize(
+    ("stack", "asked", "may"),
+    [
+        ("churn-p-1-prod", {"templateurl": RECORDED}, True),
+        ("churn-p-1-prod", {"templateurl": RECORDED, "rolearn": ROLE.format("churn-p-1")}, True),
+        ("churn-p-1-prod", {"templateurl": RECORDED, "rolearn": ROLE.format("churn-p-2")}, False),
+        ("churn-p-1-prod", {}, False),  # a TemplateBody, or the template that the stack has
+        ("churn-p-1-dev", {"templateurl": RECORDED}, False),
+        ("churn-p-1-prod", {"templateurl": RECORDED.replace("churn-p-1", "churn-p-2")}, False),
+        ("churn-p-1-prod", {"templateurl": RECORDED.replace("releases", "data")}, False),
+        ("churn-p-1-prod", {"templateurl": RECORDED.replace("prod.json", "before.json")}, False),
+        ("churn-p-1-prod", {"templateurl": RECORDED.replace("eu-west", "us-east")}, False),
+    ],
+)
+def test_who_approves_deploys_what_a_release_of_the_project_recorded(stack, asked, may):
+    context = {f"cloudformation:{key}": (value,) for key, value in asked.items()}
+    assert (
+        may_go_back(stack, {"aws:resourcetag/mlsystem-project": ("churn-p-1",), **context}) == may
+    )
+
+
+def test_who_approves_moves_no_production_to_another_project():
+    asked = {"cloudformation:templateurl": (RECORDED,)}
+    tagged = {"aws:resourcetag/mlsystem-project": ("churn-p-1",)}
+    assert may_go_back("churn-p-1-prod", {**asked, **tagged})
+    assert not may_go_back("churn-p-1-prod", asked)
+    new = {"aws:requesttag/mlsystem-project": ("churn-p-2",)}
+    assert not may_go_back("churn-p-1-prod", {**asked, **tagged, **new})
+
+
+def may_go_back(stack, context):
+    arn = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{stack}/1"
+    keys = frozenset({"aws:resourcetag/*", "cloudformation:templateurl", "cloudformation:rolearn"})
+    policies = Policies(identity=tuple(identity_documents(needs.studio(), "ApproverPolicy")))
+    return decide(policies, Request("cloudformation:UpdateStack", arn, context, keys)).allowed

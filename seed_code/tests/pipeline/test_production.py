@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from io import BytesIO
 
 import pytest
 from botocore.response import StreamingBody
+from botocore.stub import ANY
 
-from mlsystem.errors import UserError
+from mlsystem.errors import PlatformError, UserError
 from mlsystem.names import Names
 from pipeline import rollback as going_back
 from pipeline.__main__ import main
@@ -134,11 +136,12 @@ def test_what_does_not_answer_is_no_champion(aws, variables, capsys, answer, exp
 
 # --- the way back -------------------------------------------------------------------------------
 
+NOW = datetime.datetime(2026, 5, 1, 9, 30, tzinfo=datetime.UTC)
 PACKAGES = [
-    Package(f"{ARN}/4", "r-4", "2026-04", ()),
-    Package(f"{ARN}/3", "r-3", "", ()),
-    Package(f"{ARN}/2", "r-2", "2026-02", ()),
-    Package(f"{ARN}/1", "r-1", "2026-01", ()),
+    Package(f"{ARN}/4", "r-4", "2026-04", (), NOW),
+    Package(f"{ARN}/3", "r-3", "", (), NOW),
+    Package(f"{ARN}/2", "r-2", "2026-02", (), NOW),
+    Package(f"{ARN}/1", "r-1", "2026-01", (), NOW),
 ]
 
 
@@ -176,18 +179,27 @@ RECORDED = {
 }  # fmt: skip
 
 
+TOKEN = "rollback-20260501T093000"
+
+
 @pytest.fixture
 def chosen(aws, variables):
-    stack(aws, serving="r-2", Parameters=[{"ParameterKey": "VpcId", "ParameterValue": "vpc-2"}])
+    arn = f"arn:aws:cloudformation:eu-west-1:123456789012:stack/{STACK}/1"
+    stack(
+        aws, serving="r-2", StackId=arn,
+        Parameters=[{"ParameterKey": "VpcId", "ParameterValue": "vpc-2"}],
+    )  # fmt: skip
     aws.packages(version(2, "r-2", "2026-02"), version(1, "r-1", "2026-01"))
 
 
-def deployed(aws):
-    aws.object(NAMES.prod_template_key, '{"Resources": {}}')
+def deployed(aws, token=ANY):
     aws.object(NAMES.prod_configuration_key, json.dumps(RECORDED))
     aws.answers(
         "cloudformation", "update_stack", {"StackId": "arn:stack"},
-        StackName=STACK, TemplateBody='{"Resources": {}}', Capabilities=["CAPABILITY_IAM"],
+        StackName=STACK, Capabilities=["CAPABILITY_IAM"], ClientRequestToken=token,
+        TemplateURL=(
+            f"https://{KEY}-data.s3.eu-west-1.amazonaws.com/releases/r-1/deployment/prod.json"
+        ),
         Parameters=[
             {"ParameterKey": "VpcId", "UsePreviousValue": True},
             {"ParameterKey": "ReleaseId", "ParameterValue": "r-1"},
@@ -198,23 +210,67 @@ def deployed(aws):
     )  # fmt: skip
 
 
+def happened(aws, *events):
+    """Announce that the stack's events are read, the newest first."""
+    each = [
+        {
+            "StackId": "arn:stack",
+            "StackName": STACK,
+            "EventId": str(number),
+            "Timestamp": 0,
+            **event,
+        }
+        for number, event in enumerate(events)
+    ]
+    aws.answers("cloudformation", "describe_stack_events", {"StackEvents": each}, StackName=STACK)
+
+
+def event(resource, status, token=TOKEN, **more):
+    return {
+        "LogicalResourceId": resource, "ResourceStatus": status, "ClientRequestToken": token, **more
+    }  # fmt: skip
+
+
 @pytest.mark.usefixtures("chosen")
 def test_the_release_before_is_deployed_as_it_was(aws, capsys):
     deployed(aws)
     stack(aws, "UPDATE_COMPLETE")
+    happened(aws)
     aws.answers("sagemaker", "update_model_package", {"ModelPackageArn": f"{ARN}/1"})
     assert main(["rollback", KEY], aws) == 0
     assert "from release r-2 back to r-1" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("chosen")
-def test_a_return_that_a_guard_refuses_says_why(aws, capsys):
-    deployed(aws)
+def test_what_happens_is_told_while_it_does(aws, capsys, monkeypatch):
+    monkeypatch.setattr(going_back, "_POLL_SECONDS", 0)
+    before = event("Old", "CREATE_COMPLETE", "another")
+    made = event("New", "CREATE_COMPLETE")
+    deployed(aws, TOKEN)
+    stack(aws, "UPDATE_IN_PROGRESS")
+    happened(aws, made, before)
     stack(aws, "UPDATE_ROLLBACK_COMPLETE", StackStatusReason="golden: 3 of 20")
-    assert main(["rollback", KEY], aws) == 1
-    assert last_word(capsys) == (
+    refused = event("Check", "CREATE_FAILED", ResourceStatusReason="golden: 3 of 20")
+    happened(aws, refused, made, before)
+    with pytest.raises(PlatformError) as error:
+        going_back.rollback(KEY, None, aws, NOW)
+    assert str(error.value) == (
         f"stack {STACK}: golden: 3 of 20; an update that succeeds. What answered before still does."
     )
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "New: CREATE_COMPLETE", "Check: CREATE_FAILED (golden: 3 of 20)",
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("chosen")
+def test_a_return_without_an_end_is_not_waited_for(aws, monkeypatch):
+    monkeypatch.setattr(going_back, "_POLLS", 1)
+    monkeypatch.setattr(going_back, "_POLL_SECONDS", 0)
+    deployed(aws)
+    stack(aws, "UPDATE_IN_PROGRESS")
+    happened(aws)
+    with pytest.raises(PlatformError, match=f"stack {STACK}: still UPDATE_IN_PROGRESS; "):
+        going_back.rollback(KEY, None, aws, NOW)
 
 
 @pytest.mark.usefixtures("chosen")
@@ -227,7 +283,8 @@ def test_a_dry_run_says_where_to_and_changes_nothing(aws, capsys):
 def test_a_release_that_left_no_record(aws, capsys):
     aws.refuses("s3", "get_object", "NoSuchKey")
     assert main(["rollback", KEY], aws) == 1
-    assert last_word(capsys).startswith(f"s3://{KEY}-data/{NAMES.prod_template_key}: not there")
+    expected = f"s3://{KEY}-data/{NAMES.prod_configuration_key}: not there"
+    assert last_word(capsys).startswith(expected)
 
 
 def test_no_production_to_return(aws, capsys):

@@ -70,7 +70,7 @@ def test_a_release_that_registered_none(aws):
 
 
 def test_what_is_written(aws):
-    package = registry.Package(f"{ARN}/1", "r", "", ())
+    package = registry.Package(f"{ARN}/1", "r", "", (), NOW)
     aws.answers(
         "sagemaker", "update_model_package", {"ModelPackageArn": package.arn},
         ModelPackageArn=package.arn, ModelApprovalStatus="Approved", ApprovalDescription="by Ada",
