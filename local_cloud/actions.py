@@ -93,7 +93,13 @@ CONDITION_KEYS: dict[str, frozenset[str]] = {
         }
     ),
     "kms": frozenset(
-        {"aws:resourcetag/*", "kms:viaservice", "kms:calleraccount", "kms:encryptioncontext:*"}
+        {
+            "aws:resourcetag/*",
+            "kms:calleraccount",
+            "kms:encryptioncontext:*",
+            "kms:grantisforawsresource",
+            "kms:viaservice",
+        }
     ),
     "s3": frozenset(
         {

@@ -267,6 +267,28 @@ def _satisfying(conditions):
     }
 
 
+@pytest.mark.parametrize(
+    ("action", "service", "is_for_aws", "allowed"),
+    [
+        ("kms:Decrypt", "s3", "false", True),
+        ("kms:Decrypt", "ec2", "false", False),
+        ("kms:CreateGrant", "sagemaker", "true", True),
+        ("kms:CreateGrant", "sagemaker", "false", False),
+        ("kms:CreateGrant", "s3", "true", False),
+    ],
+)
+def test_others_use_the_key_through_services_and_grant_it_to_sagemaker_alone(
+    action, service, is_for_aws, allowed
+):
+    context = {
+        "kms:viaservice": (f"{service}.{REGION}.amazonaws.com",),
+        "kms:grantisforawsresource": (is_for_aws,),
+    }
+    request = Request(action, PROJECT.resources["Key"].arn, context, KEYS)
+    anybody = Policies(identity=(EVERYTHING,))
+    assert is_allowed(anybody, of("iam", "role/Anybody"), request) is allowed
+
+
 OTHER = "other-p-000000000000"
 BEYOND = [
     ("s3:GetObject", f"arn:aws:s3:::{OTHER}-data/data/a.csv"),

@@ -34,6 +34,7 @@ KEYS = frozenset(
         "iam:awsservicename",
         "iam:passedtoservice",
         "iam:permissionsboundary",
+        "kms:grantisforawsresource",
         "kms:viaservice",
         "s3:existingobjecttag/*",
         "s3:prefix",
