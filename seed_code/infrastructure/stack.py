@@ -12,6 +12,7 @@ from aws_cdk import (
     Stack,
     Tags,
 )
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
@@ -50,6 +51,7 @@ class TrainingStack(Stack):
             # This beginning keeps the account's resource policy for log delivery short.
             log_group_name=f"/aws/vendedlogs/states/{project.state_machine}",
             retention=logs.RetentionDays.THREE_MONTHS,
+            encryption_key=kms.Key.from_key_arn(self, "Key", project.key_arn),
             removal_policy=RemovalPolicy.DESTROY,
         )
         machine = sfn.StateMachine(

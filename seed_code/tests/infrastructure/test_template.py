@@ -138,6 +138,7 @@ def test_the_state_machine_is_watched_without_its_data(resources):
     log = resources["WorkflowLog"]
     assert log["LogGroupName"] == "/aws/vendedlogs/states/churn-training"
     assert log["RetentionInDays"] == 90
+    assert log["KmsKeyId"].startswith("arn:aws:kms:")
 
 
 def test_roles_are_the_projects_and_limited(resources, dev_resources, production):
