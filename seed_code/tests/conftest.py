@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import onnx
 import pytest
@@ -25,6 +26,10 @@ from mlsystem.artifacts import ModelContract, ModelFeature
 
 SEED_CODE = Path(__file__).parent.parent
 SaveModel = Callable[..., ModelContract]
+
+# A machine with other work is slow now and then: that says nothing about the code.
+hypothesis.settings.register_profile("shared machine", deadline=None)
+hypothesis.settings.load_profile("shared machine")
 
 _LABELS = {"binary": ("no", "yes"), "multiclass": ("a", "b", 'c, "d"'), "regression": ()}
 

@@ -195,7 +195,7 @@ TOKENS = st.sampled_from(
 def test_refuses_in_the_words_of_the_container(serve, event, serving):
     served = serve(serving)
 
-    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=150, suppress_health_check=list(HealthCheck))
     @given(
         st.text(max_size=20) | st.lists(TOKENS, max_size=12).map("".join),
         st.sampled_from(["application/json", CSV, LINES, "text/csv; header=present"]),

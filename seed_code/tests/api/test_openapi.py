@@ -63,7 +63,7 @@ def test_is_a_valid_openapi_document(problem, auth):
     assert list(made["components"]["securitySchemes"]) == [auth]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(
         st.builds(

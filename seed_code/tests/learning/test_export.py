@@ -69,7 +69,7 @@ def sessions(fitted):
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-@settings(deadline=None, max_examples=50)  # the first fits the model
+@settings(max_examples=50)
 @given(numbers=NUMBERS, colors=COLORS, cities=CITIES)
 def test_the_graph_agrees_with_the_pipeline_on_any_row(
     fitted, sessions, algorithm, *, numbers, colors, cities

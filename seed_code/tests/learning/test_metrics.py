@@ -71,7 +71,6 @@ def test_regression_metrics_by_hand() -> None:
     assert found == pytest.approx({"r2": 1 - 4 / 2, "rmse": math.sqrt(4 / 3), "mae": 2 / 3})
 
 
-@hypothesis.settings(deadline=None)
 @hypothesis.given(
     st.lists(st.tuples(st.booleans(), st.floats(0, 1, width=32)), min_size=1, max_size=30)
 )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mlsystem.errors import DataError
 
 SHARES = {"train": 0.34, "validation": 0.33, "test": 0.33}
-few = hypothesis.settings(max_examples=12, deadline=None, derandomize=True)
+few = hypothesis.settings(max_examples=12, derandomize=True)
 
 
 def _csv(header, rows):
