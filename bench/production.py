@@ -81,9 +81,9 @@ class Production:
         self._archive = model.with_suffix(".tar.gz")
         archive.pack(model, self._archive)
         self._golden = _golden(model, bodies)
-        self._template = _template(cloud.root / "synthesized")
+        self.template = _template(cloud.root / "synthesized")
         self._environment = _make_project(cloud)
-        self._images = [_image(cloud, self._environment, unit) for unit in ("container", "api")]
+        self._images = [self.image(unit, ROOT / "seed_code") for unit in ("container", "api")]
 
     # ---------------------------------------------------------------- releases
 
@@ -101,31 +101,40 @@ class Production:
         self.wait()
         return release
 
-    def start_release(self, deploy: dict[str, Any], **parameters: str) -> str:
-        """Begin with a release, as `release` does; `wait` waits until it is in production."""
+    def start_release(self, deploy: dict[str, Any], template: str = "", **parameters: str) -> str:
+        """Begin with a release, as `release` does; `wait` waits until it is in production.
+
+        `template` is another one than the project's.
+        """
+        release, configured = self.configure(deploy, **parameters)
+        cloudformation = self.cloud.client("cloudformation")
+        change = cloudformation.update_stack if self.exists() else cloudformation.create_stack
+        change(
+            StackName=STACK,
+            TemplateBody=template or self.template,
+            Parameters=_pairs(configured["Parameters"], "Parameter"),
+            Tags=_pairs(configured["Tags"], ""),
+            Capabilities=["CAPABILITY_NAMED_IAM"],
+        )
+        return release
+
+    def configure(self, deploy: dict[str, Any], **parameters: str) -> tuple[str, dict[str, Any]]:
+        """Return a new release, whose files are there, and the configuration of its stack."""
         names = Names(KEY, str(uuid.uuid4()))
         self._upload(names)
         chosen = settings.loads(_SETTINGS + f"deploy: {json.dumps(deploy)}\n")
         configured = configuration.production(
             replace(self._environment, release=names.release), chosen, names, *self._images
         )
-        values = {**configured["Parameters"], **parameters}
-        cloudformation = self.cloud.client("cloudformation")
-        change = cloudformation.update_stack if self._exists() else cloudformation.create_stack
-        change(
-            StackName=STACK,
-            TemplateBody=self._template,
-            Parameters=[
-                {"ParameterKey": key, "ParameterValue": text} for key, text in values.items()
-            ],
-            Tags=[{"Key": key, "Value": text} for key, text in configured["Tags"].items()],
-            Capabilities=["CAPABILITY_NAMED_IAM"],
-        )
-        return names.release
+        return names.release, {**configured, "Parameters": configured["Parameters"] | parameters}
 
-    def _exists(self) -> bool:
+    def exists(self) -> bool:
+        """Whether there is a production stack."""
         stacks = self.cloud.client("cloudformation").list_stacks()["StackSummaries"]
-        return any(stack["StackName"] == STACK for stack in stacks)
+        return any(
+            stack["StackName"] == STACK and stack["StackStatus"] != "DELETE_COMPLETE"
+            for stack in stacks
+        )
 
     def _upload(self, names: Names) -> None:
         s3, folder = self.cloud.client("s3"), f"releases/{names.release}"
@@ -136,15 +145,23 @@ class Production:
     def wait(self, look: Callable[[], object] = lambda: None) -> None:
         """Return when the release that was begun is in production; `look` is called meanwhile."""
         deadline = time.monotonic() + _DEADLINE_SECONDS
-        while (stack := self._stack())["StackStatus"].endswith("_IN_PROGRESS"):
+        while (status := self.describe()["StackStatus"]).endswith("_IN_PROGRESS"):
             assert time.monotonic() < deadline, self.failures()
             look()
             time.sleep(_POLL_SECONDS)
-        assert stack["StackStatus"] in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}, self.failures()
+        assert status in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}, self.failures()
+
+    def image(self, unit: str, context: Path) -> str:
+        """Return the URI of the image ``container`` or ``api`` of the code in `context`."""
+        dockerfile = context / unit / "Dockerfile"
+        image = build(context, dockerfile, self.cloud.root / "docker", report=lambda _: None)
+        repository = getattr(self._environment, f"{unit}_repository")
+        return Registry(self.cloud).push(image, repository, uuid.uuid4().hex)
 
     # ---------------------------------------------------------------- what is seen of it
 
-    def _stack(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
+        """Return what CloudFormation says of the production stack."""
         found: dict[str, Any]
         (found,) = self.cloud.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
         return found
@@ -152,7 +169,7 @@ class Production:
     @property
     def outputs(self) -> dict[str, str]:
         """Outputs of the production stack."""
-        return {item["OutputKey"]: item["OutputValue"] for item in self._stack()["Outputs"]}
+        return {item["OutputKey"]: item["OutputValue"] for item in self.describe()["Outputs"]}
 
     @property
     def url(self) -> str:
@@ -251,15 +268,6 @@ def _template(folder: Path) -> str:
     return (folder / "prod.json").read_text(encoding="utf-8")
 
 
-def _image(cloud: LocalCloud, environment: BuildEnvironment, unit: str) -> str:
-    context = ROOT / "seed_code"
-    image = build(
-        context, context / unit / "Dockerfile", cloud.root / "docker", report=lambda _: None
-    )
-    repository = getattr(environment, f"{unit}_repository")
-    return Registry(cloud).push(image, repository, "v1")
-
-
 # --- what pipeline.yml makes --------------------------------------------------------------------
 
 
@@ -300,7 +308,7 @@ def _make_project(cloud: LocalCloud) -> BuildEnvironment:
         production="yes",
         api_repository=f"{KEY}-api",
         api_repository_uri=_repository(cloud, "api"),
-        notification_topic_arn=cloud.client("sns").create_topic(Name=KEY)["TopicArn"],
+        notification_topic_arn=_topic(cloud),
         vpc_id=vpc,
         private_subnet_a=subnets[0],
         private_subnet_b=subnets[1],
@@ -346,6 +354,20 @@ def _repository(cloud: LocalCloud, unit: str) -> str:
     }
     ecr.set_repository_policy(repositoryName=name, policyText=_policy(pull))
     return str(made["repository"]["repositoryUri"])
+
+
+def _topic(cloud: LocalCloud) -> str:
+    sns = cloud.client("sns")
+    arn = str(sns.create_topic(Name=KEY)["TopicArn"])
+    events = {"Service": "events.amazonaws.com"}
+    tell = {"Effect": "Allow", "Principal": events, "Action": "sns:Publish", "Resource": arn}
+    sns.set_topic_attributes(TopicArn=arn, AttributeName="Policy", AttributeValue=_policy(tell))
+    sns.subscribe(TopicArn=arn, Protocol="email", Endpoint="team@example.com")
+    return arn
+
+
+def _pairs(texts: dict[str, str], kind: str) -> list[dict[str, str]]:
+    return [{f"{kind}Key": key, f"{kind}Value": text} for key, text in texts.items()]
 
 
 def _policy(*statements: dict[str, Any]) -> str:

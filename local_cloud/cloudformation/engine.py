@@ -119,7 +119,9 @@ class Engine:
         replaced = {
             step.logical_id: step.before
             for step in stack.undo
-            if step.before is not None and step.attempted is None and not step.was_deleted
+            if step.before is not None
+            and not step.was_deleted
+            and (step.attempted is None or self._has_new_id(step))
         }
         evaluation = self._evaluation()
         left_out = {
@@ -141,6 +143,11 @@ class Engine:
         stack.undo.clear()
         stack.previous = None
         stack.note("UPDATE_COMPLETE")
+
+    def _has_new_id(self, step: Undo) -> bool:
+        """Whether a change in place has made another resource, as one of a custom resource may."""
+        before, after = step.before, self._stack.resources[step.logical_id]
+        return before is not None and before.state.physical_id != after.state.physical_id
 
     def roll_back(self, reason: str, skipped: Iterable[str] = ()) -> None:
         """Take back every step of an update.
@@ -340,6 +347,8 @@ class Engine:
             attempted = dataclasses.replace(step.attempted, physical_id=reached.physical_id)
             earlier = dataclasses.replace(before.state, update_policy={})
             state = kind.revert(self._deployer, earlier, attempted, step.started)
+            if current is not None and state.physical_id != attempted.physical_id:
+                self._stack.doomed.append(current)
         elif step.was_deleted:
             if current is not None:
                 kind.remove(self._deployer, current.state)

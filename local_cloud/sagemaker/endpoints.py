@@ -91,6 +91,8 @@ ACCEPTED: dict[str, dict[str, Any]] = {
 
 #: AWS gives a container eight minutes when the variant does not say otherwise.
 _STARTUP_SECONDS = 480.0
+#: What of that remains when waits are shortened: a process starts no faster.
+_LEAST_STARTUP_SECONDS = 30.0
 #: AWS' default for MaximumExecutionTimeoutInSeconds of an update: none; longer than any start.
 _UNLIMITED_SECONDS = float("inf")
 #: How often an endpoint looks after its instances.
@@ -335,7 +337,9 @@ class Endpoint:
         if model.model_data_url:
             archive = folder / entry["VariantName"] / "model.tar.gz"
             Storage(model.role).download_file(model.model_data_url, archive)
-        startup_seconds = entry.get("ContainerStartupHealthCheckTimeoutInSeconds", _STARTUP_SECONDS)
+        asked = entry.get("ContainerStartupHealthCheckTimeoutInSeconds", _STARTUP_SECONDS)
+        least = min(asked, _LEAST_STARTUP_SECONDS)
+        startup_seconds = max(asked * self._cloud.wait_factor, least)
         return Variant(
             entry["VariantName"],
             model,

@@ -7,7 +7,8 @@ CodeDeploy, before        :meth:`api.guards.Checks.before` on the new version
 traffic
 CodeDeploy, after traffic :meth:`api.guards.Checks.after` on the alias
 ``Custom::ReleaseCheck``  on creation as before traffic: a project's first release comes with an
-                          alias that is created, and CodeDeploy only guards one that moves
+                          alias that is created, and CodeDeploy only guards one that moves; on
+                          deletion waits until nobody is asking the release any more
 ========================= ==========================================================================
 
 The verdict goes to whoever asked, into the log, into the bucket
@@ -21,6 +22,7 @@ https://docs.aws.amazon.com/codedeploy/latest/userguide/reference-appspec-file-s
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import time
@@ -28,6 +30,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from api import draining
 from api.aws import client
 from api.custom_resource import Outcome, respond
 from api.environment import GuardEnvironment, read
@@ -48,6 +51,7 @@ _BOUNDS: Final[dict[str, Any]] = {
     "retries": {"mode": "standard", "total_max_attempts": 3},
 }
 _SUBJECT_CHARACTERS: Final = 100  # of SNS
+_LONGEST_SECONDS: Final = 29  # that API Gateway waits for an answer
 
 
 class _Context(Protocol):
@@ -71,13 +75,15 @@ class GuardReport(Artifact):
     checks: tuple[Check, ...]
 
 
-def handler(event: Mapping[str, Any], context: _Context) -> None:
+def handler(
+    event: Mapping[str, Any], context: _Context, *, sleep: Callable[[float], None] = time.sleep
+) -> None:
     """Check the release, and tell whoever asked."""
     seconds = context.get_remaining_time_in_millis() / 1000 - _MARGIN_SECONDS
     if "ResponseURL" in event:
-        respond(event, _outcome(event, seconds))
+        respond(event, _outcome(event, seconds, sleep))
         return
-    reason = _reason(seconds)
+    reason, tell = _judge(seconds)
     codedeploy = client("codedeploy", **_BOUNDS)
     try:
         codedeploy.put_lifecycle_event_hook_execution_status(
@@ -86,27 +92,55 @@ def handler(event: Mapping[str, Any], context: _Context) -> None:
             status="Failed" if reason else "Succeeded",
         )
     except codedeploy.exceptions.LifecycleEventAlreadyCompletedException:
-        # An alarm was faster. After an error Lambda would ask once more, when this function may
-        # have become the next release's: its verdict would be replaced.
+        # An alarm was faster, and what was checked may be gone already. After an error Lambda would
+        # ask once more, when this function may have become the next release's.
         print(json.dumps({"not_done": "report", "error": "the deployment had ended"}))
+    else:
+        tell()
 
 
-def _outcome(event: Mapping[str, Any], seconds: float) -> Outcome:
-    physical_id = event.get("PhysicalResourceId") or event["LogicalResourceId"]
+def _outcome(event: Mapping[str, Any], seconds: float, sleep: Callable[[float], None]) -> Outcome:
+    release = event["ResourceProperties"]
+    if event["RequestType"] == "Delete":
+        sleep(_seconds_in_use(release))
+        return Outcome(event["PhysicalResourceId"])
+    reason = ""
     # Later releases are guarded by CodeDeploy; and what is taken back must not be held up.
-    reason = _reason(seconds) if event["RequestType"] == "Create" else ""
-    return Outcome(physical_id, reason=reason)
+    if event["RequestType"] == "Create":
+        reason, tell = _judge(seconds)
+        tell()
+    # Each release is another resource, so that the one before is deleted when it is not needed.
+    return Outcome(release["Release"], reason=reason)
 
 
-def _reason(seconds: float) -> str:
-    """Return why the release must not go on, if so; a guard that cannot tell is against it."""
+def _seconds_in_use(release: Mapping[str, str]) -> float:
+    """Return after how many seconds the release may go; it is too late to refuse anything."""
+    try:
+        project = read(GuardEnvironment, os.environ)
+        make_client = functools.partial(client, **_BOUNDS)
+        seconds = draining.seconds_in_use(
+            release, project.project_key, project.data_bucket, make_client
+        )
+    except Exception as error:
+        print(json.dumps({"not_done": "seconds_in_use", "error": f"{error}"}))
+        seconds = _LONGEST_SECONDS
+    print(json.dumps({"release": release.get("Release"), "seconds_in_use": seconds}))
+    return seconds
+
+
+def _judge(seconds: float) -> tuple[str, Callable[[], None]]:
+    """Return why the release must not go on, if so, and what tells people.
+
+    A guard that cannot tell is against it.
+    """
     try:
         guard = Guard(read(GuardEnvironment, os.environ), client, Deadline(seconds))
-        return guard.judge().reason
+        report = guard.judge()
     except Exception as error:  # CodeDeploy would wait an hour for a crash
         reason = f"guard: {type(error).__name__}: {error}"
         print(json.dumps({"passed": False, "reason": reason}))
-        return reason
+        return reason, lambda: None
+    return report.reason, lambda: guard.tell(report)
 
 
 class Guard:
@@ -132,7 +166,7 @@ class Guard:
         self._clock = clock
 
     def judge(self) -> GuardReport:
-        """Return what was found, after it was written down and told."""
+        """Return what was found, after it was written down."""
         started = self._clock()
         verdict = Verdict([])
         try:
@@ -145,9 +179,12 @@ class Guard:
         report = self._report(verdict, self._clock() - started)
         print(json.dumps({"passed": report.passed, "reason": report.reason, **self._log(report)}))
         self._attempt(self._write, report)
-        if not report.passed:
-            self._attempt(self._tell, report)
         return report
+
+    def tell(self, report: GuardReport) -> None:
+        """Tell people, if the release must not go on."""
+        if not report.passed:
+            self._attempt(self._publish, report)
 
     def _check(self, verdict: Verdict) -> None:
         clients = Clients(
@@ -216,7 +253,7 @@ class Guard:
             ContentType="application/json",
         )
 
-    def _tell(self, report: GuardReport) -> None:
+    def _publish(self, report: GuardReport) -> None:
         when = "before traffic" if report.guard == "before" else "after traffic had moved"
         subject = f"{self._environment.project_key}: release {self._names.label} refused {when}"
         self._make_client("sns", **_BOUNDS).publish(

@@ -45,7 +45,8 @@ class Functions:
     before: lambda_.CfnFunction
     after: lambda_.CfnFunction
     check: CfnResource
-    """There when the release does what it must: nothing else asks about a project's first one."""
+    """There when the release does what it must: nothing else asks about a project's first one.
+    Gone when nobody needs the release any more."""
 
 
 def make_functions(
@@ -82,6 +83,11 @@ def make_functions(
         before,
         _GUARD_SECONDS,
         Release=release.id,
+        Version=version.ref,
+        TimeoutSeconds=Fn.ref("ApiTimeoutSeconds"),
+        # Named, so that it is deleted after the check. DependsOn cannot, for what is there
+        # conditionally.
+        Endpoint=endpoint_name,
     )
     return Functions(version, before, after, check)
 

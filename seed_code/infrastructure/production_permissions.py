@@ -113,7 +113,7 @@ def assets_role(
 
 
 def guard_role(scope: Construct, release: Release) -> iam.Role:
-    """Return the role of the hooks: asks the release, and says whether it may go on."""
+    """Return the role of the hooks: asks the release, and says whether it may go on, or go."""
     project = release.project
     group = arn("codedeploy", f"deploymentgroup:{release.stack_name}/{release.stack_name}")
     return _function_role(
@@ -135,6 +135,7 @@ def guard_role(scope: Construct, release: Release) -> iam.Role:
             ),
             Grant(["lambda:InvokeFunction"], [f"{release.function_arn}:*"], _VERSIONS),
             Grant(["codedeploy:PutLifecycleEventHookExecutionStatus"], [group]),
+            Grant(["cloudwatch:GetMetricStatistics"], ["*"], NO_RESOURCE),
             Grant(["sns:Publish"], [release.topic_arn]),
         ],
     )

@@ -91,7 +91,7 @@ def move_traffic(
         )
     )
     alias.add_resource_dependency(functions.check)
-    _tell(scope, release)
+    alias.add_resource_dependency(_tell(scope, release))
     return alias
 
 
@@ -317,8 +317,8 @@ def _stopped_by(
 # --- who is told --------------------------------------------------------------------------------
 
 
-def _tell(scope: Construct, release: Release) -> None:
-    """Tell the topic what went off, and that a release was taken back."""
+def _tell(scope: Construct, release: Release) -> events.CfnRule:
+    """Tell the topic what went off, and, by the returned rule, which release was taken back."""
     events.CfnRule(
         scope,
         "AlarmRule",
@@ -343,7 +343,7 @@ def _tell(scope: Construct, release: Release) -> None:
             )
         ],
     )
-    events.CfnRule(
+    return events.CfnRule(
         scope,
         "TakenBackRule",
         name=f"{release.stack_name}-taken-back",
@@ -357,8 +357,8 @@ def _tell(scope: Construct, release: Release) -> None:
         targets=[
             _message(
                 release,
-                "Deployment <deployment> to <application> ended at <time> with <state>. The "
-                "release before it serves.",
+                f"Release {release.id} of <application> was taken back: deployment <deployment> "
+                "ended at <time> with <state>. The release before it serves.",
                 deployment="$.detail.deploymentId",
                 application="$.detail.application",
                 time="$.time",

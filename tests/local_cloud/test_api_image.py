@@ -92,7 +92,9 @@ def template(
                 TOPIC_ARN=topic, LATENCY_REQUESTS="10", LATENCY_P50_MS="60000",
                 LATENCY_P99_MS="60000",
             ),
-            "Check": custom("ReleaseCheck", "Guard"),
+            "Check": custom(
+                "ReleaseCheck", "Guard", Version={"Ref": "Version"}, TimeoutSeconds="10"
+            ),
             "Live": {
                 "Type": "AWS::Lambda::Alias",
                 "DependsOn": "Check",

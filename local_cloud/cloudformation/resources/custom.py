@@ -117,17 +117,9 @@ class CustomResource(ResourceType):
         return self._update(deployer, before, after)
 
     def revert(self, deployer: Deployer, before: State, after: State, started: list[Part]) -> State:
-        """Have the function change it back, and delete what the change has made besides."""
+        """Have the function change it back; the one with another id is left for later."""
         del started
-        state = self._update(deployer, after, dataclasses.replace(before, physical_id=""))
-        if state.physical_id != after.physical_id:
-            self.remove(deployer, after)
-        return state
-
-    def commit(self, deployer: Deployer, before: State, after: State) -> None:
-        """Delete the resource that the update has replaced by another."""
-        if before.physical_id != after.physical_id:
-            self.remove(deployer, before)
+        return self._update(deployer, after, dataclasses.replace(before, physical_id=""))
 
     def remove(self, deployer: Deployer, state: State) -> None:
         """Have the function delete the resource."""

@@ -416,11 +416,12 @@ def test_codedeploy_and_people_are_told_of_failure(release, capsys):
     assert "it ran out of memory" in made.report().reason
 
 
-def test_a_deployment_that_has_ended_meanwhile_is_no_error(release, capsys):
+def test_a_deployment_that_has_ended_meanwhile_is_no_error_and_no_news(release, capsys):
     made = release()
+    made.account.endpoint.statuses = ["Failed"]
     for _ in range(2):
         checks.handler(_hook(), Context())
-    assert len(made.account.hooks) == 1
+    assert len(made.account.hooks) == len(made.account.messages) == 1
     assert "the deployment had ended" in capsys.readouterr().out
 
 
@@ -431,9 +432,10 @@ def _custom_resource(made: Release, request: str = "Create") -> dict[str, Any]:
         "StackId": "stack",
         "RequestId": "1",
         "LogicalResourceId": "ReleaseCheck",
+        "PhysicalResourceId": "r-0",
         "ResourceProperties": {"Release": made.environment["RELEASE"]},
     }
-    checks.handler(asked, Context())
+    checks.handler(asked, Context(), sleep=made.clock.sleep)
     told: dict[str, Any] = made.account.responses[-1]
     return told
 
@@ -441,7 +443,10 @@ def _custom_resource(made: Release, request: str = "Create") -> dict[str, Any]:
 def test_the_first_release_is_guarded_too(release):
     made = release()
     told = _custom_resource(made)
-    assert (told["Status"], told["PhysicalResourceId"]) == ("SUCCESS", "ReleaseCheck")
+    assert (told["Status"], told["PhysicalResourceId"]) == (
+        "SUCCESS",
+        made.served.environment.release,
+    )
     assert made.report().passed
     made.account.endpoint.statuses = ["Failed"]
     told = _custom_resource(made)
@@ -450,11 +455,20 @@ def test_the_first_release_is_guarded_too(release):
     assert not made.account.hooks
 
 
-@pytest.mark.parametrize("request_type", ["Update", "Delete"])
-def test_what_codedeploy_guards_or_nobody_uses_is_not_held_up(release, request_type):
+def test_what_codedeploy_guards_is_not_held_up_and_is_another_resource(release):
     made = release()
     made.account.endpoint.statuses = ["Failed"]
-    assert _custom_resource(made, request_type)["Status"] == "SUCCESS"
+    told = _custom_resource(made, "Update")
+    release_id = made.served.environment.release
+    assert (told["Status"], told["PhysicalResourceId"]) == ("SUCCESS", release_id)
+
+
+def test_a_release_of_which_nothing_is_known_stays_as_long_as_anybody_may_wait(release, capsys):
+    made = release()
+    told = _custom_resource(made, "Delete")
+    assert (told["Status"], told["PhysicalResourceId"]) == ("SUCCESS", "r-0")
+    assert made.clock.now == 29
+    assert "seconds_in_use" in capsys.readouterr().out
 
 
 def test_a_guard_that_cannot_start_is_against_the_release(release, monkeypatch):
@@ -478,4 +492,4 @@ def test_a_verdict_stands_when_it_cannot_be_written_or_told(release, monkeypatch
     checks.handler(_hook(), Context())
     assert made.account.hooks[0]["status"] == "Failed"
     not_done = [json.loads(line).get("not_done") for line in capsys.readouterr().out.splitlines()]
-    assert {"_write", "_tell"} <= set(not_done)
+    assert {"_write", "_publish"} <= set(not_done)

@@ -95,6 +95,14 @@ def test_traffic_comes_only_to_what_was_checked(templates):
         assert "LiveAlias" in needs(templates, reachable), reachable
 
 
+def test_nothing_of_a_release_is_deleted_before_nobody_asks_it(templates):
+    """What a custom resource names directly is deleted after it, whatever else changes."""
+    check = templates["prod"]["Resources"]["ReleaseCheck"]["Properties"]
+    assert check["Version"] == {"Ref": "ApiVersion"}
+    assert "Endpoint.EndpointName" in json.dumps(check["Endpoint"]).replace('", "', ".")
+    assert check["TimeoutSeconds"] == {"Ref": "ApiTimeoutSeconds"}
+
+
 def test_the_alias_moves_by_codedeploy_with_both_hooks(templates):
     alias = templates["prod"]["Resources"]["LiveAlias"]
     assert alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"] == {
@@ -349,10 +357,10 @@ ACTIONS = {
         "kms:GenerateDataKey", "s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject",
     },
     "GuardRole": {
-        "codedeploy:PutLifecycleEventHookExecutionStatus", "kms:Decrypt", "kms:GenerateDataKey",
-        "lambda:InvokeFunction", "s3:AbortMultipartUpload", "s3:GetObject", "s3:ListBucket",
-        "s3:PutObject", "sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig",
-        "sns:Publish",
+        "cloudwatch:GetMetricStatistics", "codedeploy:PutLifecycleEventHookExecutionStatus",
+        "kms:Decrypt", "kms:GenerateDataKey", "lambda:InvokeFunction", "s3:AbortMultipartUpload",
+        "s3:GetObject", "s3:ListBucket", "s3:PutObject", "sagemaker:DescribeEndpoint",
+        "sagemaker:DescribeEndpointConfig", "sns:Publish",
     },
     "ShiftRole": {
         "cloudwatch:DescribeAlarms", "lambda:GetAlias", "lambda:GetProvisionedConcurrencyConfig",
@@ -377,7 +385,9 @@ def test_a_role_may_do_what_its_function_does(production, role):
 @pytest.mark.parametrize("role", ACTIONS)
 def test_a_star_stands_only_where_aws_knows_no_resource(production, role):
     everywhere = {action for action, resource, _ in grants(production, role) if resource == "*"}
-    assert everywhere <= {"ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"}
+    assert everywhere <= {
+        "cloudwatch:GetMetricStatistics", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("role", "function"), [("ApiRole", "api"), ("AssetsRole", "assets")])

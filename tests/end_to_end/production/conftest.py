@@ -1,49 +1,52 @@
-"""Production of a project of the real templates, and releases of it that are good or have a fault.
+"""A project in production, and releases of it that are good or have a fault.
 
-The project is born, trained and released once, by its pipeline. Further releases are updates of its
-production stack, as the pipeline's last stage makes them: with the project's role for that, under
-constant traffic, but without another training.
+The production stack is the real one, with all that a release has (`bench.production`): endpoint,
+functions, hooks, alarms, a deployment that moves traffic. Every release serves the same small
+model; a fault is a changed line in the code of one of its images.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import time
-import uuid
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from email import message_from_bytes
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
-from local_cloud import blueprint, organization, project, scenarios
-from local_cloud.api_client import Answer, ApiClient
-from local_cloud.apigateway import address
+from bench import production as bench
+from bench.production import BODIES, KEY, ROOT, STACK, share_images, small_model
+from local_cloud.api_client import Answer
 from local_cloud.cloud import LocalCloud
-from local_cloud.images import Registry, build
-from local_cloud.project import Project
-from local_cloud.release import Release
+from local_cloud.scenarios import RARE_NUMBER
 from local_cloud.traffic import Traffic
 from mlsystem.names import Names
 
-ROOT = Path(__file__).parents[3]
-SAGEMAKER = "sagemaker.amazonaws.com"
-FORM = {"ModelName": "churn", "Production": "yes", "NotificationEmail": "team@example.com"}
+WAIT_FACTOR = 0.02
 DEADLINE_SECONDS = 240
-REQUESTS_PER_SECOND = 40.0
-AFTERWARDS_SECONDS = 1.0
+REQUESTS_PER_SECOND = 20.0
+AROUND_SECONDS = 0.5
+#: How long a container may take to answer its first ping, on this machine.
+HEALTHY_SECONDS = 30
 #: Most that the canary is given, of all requests.
 SHARE = 0.1
+#: A request with a number that no test row has.
+RARE = json.dumps({"instances": [{"x": RARE_NUMBER, "y": 2, "size": "low"}]})
 #: Other tests may keep this machine busy; those about slow releases say how slow.
-PATIENT = """\
-  by: pipeline
-  production:
-    checks: {latency_p50_ms: 60000, latency_p99_ms: 60000}
-    alarms: {latency_p99_ms: 60000}
-"""
+PATIENT: dict[str, Any] = {
+    "checks": {"latency_requests": 10, "latency_p50_ms": 60_000, "latency_p99_ms": 60_000},
+    "alarms": {"latency_p99_ms": 60_000},
+}
+AT_ONCE = {"TrafficShift": "CodeDeployDefault.LambdaAllAtOnce"}
+#: Long enough for the rarest of faults to be seen; an alarm ends it.
+CANARY = {"TrafficShift": "CodeDeployDefault.LambdaCanary10Percent10Minutes"}
 
 Edit = tuple[str, str, str]
 """A file of the seed code, a text in it, and what is there instead."""
@@ -54,7 +57,7 @@ def wait(condition: Callable[[], Any], seconds: float = DEADLINE_SECONDS) -> Any
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.05)
+        time.sleep(0.1)
     return found
 
 
@@ -69,15 +72,16 @@ class Ended:
     """What a release came to."""
 
     id: str
+    label: str
     status: str
     """Of the stack."""
     reasons: list[str]
     """What the stack says about what failed."""
     deployment: dict[str, Any]
-    """What CodeDeploy says about the newest deployment that the release has begun."""
+    """What CodeDeploy says about the deployment that the release has begun."""
     reports: dict[str, dict[str, Any]]
     """Of the guards, by their names."""
-    mails: str
+    mails: list[str]
     """What was sent meanwhile."""
     seconds: float
     answers: list[Answer] = field(default_factory=list)
@@ -97,6 +101,15 @@ class Ended:
         """CodeDeploy's code."""
         return str(self.deployment.get("errorInformation", {}).get("code", ""))
 
+    @property
+    def message(self) -> str:
+        """CodeDeploy's."""
+        return str(self.deployment.get("errorInformation", {}).get("message", ""))
+
+    def told(self, *words: str) -> list[str]:
+        """The mails that have all of these words."""
+        return [mail for mail in self.mails if all(word in mail for word in words)]
+
     def __str__(self) -> str:
         counts = f"{len(self.failed)} of {len(self.answers)} requests failed"
         shown = sorted({f"{answer.status} {answer.text[:200]}" for answer in self.failed})
@@ -107,183 +120,205 @@ class Ended:
         )
 
 
-class Production:
-    """A project in production.
+class Production(bench.Production):
+    """A project in production, whose releases may end in any way."""
 
-    Parameters
-    ----------
-    born
-        Whose pipeline has made the first release.
-    """
-
-    def __init__(self, cloud: LocalCloud, born: Project, first: str) -> None:
-        self.cloud = cloud
-        self.born = born
-        self.key = born.outputs["ProjectKey"]
-        self.first = Names(self.key, first)
-        self.stack = self.first.prod_stack
-        self.cloudformation = cloud.client("cloudformation")
-        template = self.cloudformation.get_template(StackName=self.stack)["TemplateBody"]
-        self.template = template if isinstance(template, str) else json.dumps(template)
-        self.parameters = {
-            item["ParameterKey"]: item["ParameterValue"] for item in self.describe()["Parameters"]
-        }
-        bucket, names = born.outputs["DataBucketName"], self.first
-        golden = cloud.client("s3").get_object(Bucket=bucket, Key=names.golden_requests_key)
-        self.golden = json.loads(golden["Body"].read())
-        self._images: dict[tuple[Edit, ...], str] = {}
+    def __init__(self, cloud: LocalCloud, model: Path) -> None:
+        super().__init__(cloud, model, BODIES)
+        self._variants: dict[tuple[str, tuple[Edit, ...]], str] = {}
 
     # ---------------------------------------------------------------- what is there
-
-    def describe(self) -> dict[str, Any]:
-        (found,) = self.cloudformation.describe_stacks(StackName=self.stack)["Stacks"]
-        return dict(found)
-
-    @property
-    def outputs(self) -> dict[str, str]:
-        return {item["OutputKey"]: item["OutputValue"] for item in self.describe()["Outputs"]}
 
     @property
     def serving(self) -> str:
         """The release that answers."""
-        api = self.api
-        release = api.predict(self.golden["requests"][0]["body"]).release
+        api = self.client()
+        release = api.predict(BODIES[0]).release
         api.close()
         return release
 
     @property
-    def api(self) -> ApiClient:
-        url = address(self.cloud, self.outputs["ApiUrl"])
-        return ApiClient(url, self.cloud.region, self.cloud.environment())
-
-    def as_pipeline(self, service: str) -> Any:
-        """Client of the programs in the pipeline's last stage."""
-        found = self.cloudformation.describe_stack_resource(
-            StackName=self.born.stack_name, LogicalResourceId="ReleaseRole"
-        )["StackResourceDetail"]
-        cloud = self.cloud
-        role = cloud.client("iam").get_role(RoleName=found["PhysicalResourceId"])["Role"]
-        place = f"{cloud.region}:{cloud.account_id}"
-        return cloud.client(
-            service,
-            role_arn=role["Arn"],
-            service_principal="codebuild.amazonaws.com",
-            source_arn=f"arn:aws:codebuild:{place}:project/{self.key}-release",
-        )
-
-    @property
-    def alarms(self) -> dict[str, str]:
+    def states(self) -> dict[str, str]:
         """State of each alarm."""
-        found = self.cloud.client("cloudwatch").describe_alarms(AlarmNamePrefix=self.stack)
+        found = self.cloud.client("cloudwatch").describe_alarms(AlarmNamePrefix=STACK)
         return {alarm["AlarmName"]: alarm["StateValue"] for alarm in found["MetricAlarms"]}
 
+    def states_of(self, label: str) -> dict[str, str]:
+        """State of each alarm of a release, by its own name."""
+        prefix = f"{STACK}-{label}-"
+        states = self.states.items()
+        return {
+            name.removeprefix(prefix): state for name, state in states if name.startswith(prefix)
+        }
+
     def traffic(self, *, rare: bool = True) -> Traffic:
-        """Clients, half of which ask about a rare number if `rare`."""
-        known = [str(request["body"]) for request in self.golden["requests"]]
-        bodies = scenarios.requests(self.golden) if rare else known
-        return Traffic(self.api, bodies, REQUESTS_PER_SECOND)
+        """Clients, half of whose requests have a rare number if `rare`."""
+        bodies = [each for body in BODIES for each in ((body, RARE) if rare else (body,))]
+        return Traffic(self.client(), bodies, REQUESTS_PER_SECOND)
 
     # ---------------------------------------------------------------- releases
 
-    def image(self, parameter: str, *edits: Edit) -> str:
-        """URI of the image in `parameter` with changed code."""
-        if edits not in self._images:
-            folder = self.cloud.root / "variants" / str(len(self._images))
+    def variant(self, unit: str, *edits: Edit) -> str:
+        """URI of the image ``container`` or ``api`` with changed code."""
+        key = (unit, edits)
+        if key not in self._variants:
+            folder = self.cloud.root / "variants" / str(len(self._variants))
             ignored = shutil.ignore_patterns("data", "tests", "__pycache__", ".*")
             shutil.copytree(ROOT / "seed_code", folder, ignore=ignored)
             for name, before, after in edits:
                 _change(folder / name, before, after)
-            kind = "api" if parameter == "ApiImageUri" else "container"
-            image = build(folder, folder / kind / "Dockerfile", self.cloud.root / "docker")
-            repository = self.parameters[parameter].partition("/")[2].partition("@")[0]
-            self._images[edits] = Registry(self.cloud).push(
-                image, repository, f"variant-{len(self._images)}"
-            )
-        return self._images[edits]
+            self._variants[key] = self.image(unit, folder)
+        return self._variants[key]
 
-    def model(self, *edits: Edit) -> dict[str, str]:
-        """Parameters of a release whose container has changed code."""
-        return {"ImageUri": self.image("ImageUri", *edits)}
+    def behind_endpoint(self, *edits: Edit, **more: str) -> dict[str, str]:
+        """Parameters of a release whose endpoint has changed code."""
+        return {"ImageUri": self.variant("container", *edits), **more}
 
-    def function(self, *edits: Edit) -> dict[str, str]:
-        """Parameters of a release whose function has changed code."""
-        return {"ApiImageUri": self.image("ApiImageUri", *edits)}
+    def in_function(self, *edits: Edit, **more: str) -> dict[str, str]:
+        """Parameters of a release whose function has changed code, and answers itself."""
+        return {"ApiImageUri": self.variant("api", *edits), "Serving": "lambda", **more}
 
-    def begin(self, **changes: str) -> Begun:
-        """Begin to release the first release's model again, with changed parameters."""
-        names = Names(self.key, str(uuid.uuid4()))
-        self._copy(names)
-        bucket = self.born.outputs["DataBucketName"]
-        changed = {
-            **self.parameters,
-            "ReleaseId": names.release,
-            "Release": names.label,
-            "ModelArchiveUri": f"s3://{bucket}/{names.model_archive_key}",
-            **changes,
-        }
-        begun = Begun(self, names)
-        act = self.cloudformation.update_stack if self._exists() else self._create
-        act(
-            StackName=self.stack,
-            TemplateBody=self.template,
-            Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in changed.items()],
-            Capabilities=["CAPABILITY_IAM"],
-            RoleARN=self.born.outputs["ProductionRoleArn"],
-        )
+    def begin(self, template: str = "", **changes: str) -> Begun:
+        """Begin a release with changed parameters."""
+        begun = Begun(self)
+        deploy = {"serving": "endpoint", "production": PATIENT}
+        begun.names = Names(KEY, self.start_release(deploy, template, **changes))
         return begun
 
-    def release(self, *, traffic: Traffic | None = None, **changes: str) -> Ended:
+    def attempt(self, template: str = "", **changes: str) -> Ended:
         """Release with changed parameters under constant traffic, until it is over."""
-        with traffic or self.traffic() as asking:
-            time.sleep(AFTERWARDS_SECONDS)
-            ended = self.begin(**changes).end()
-            time.sleep(AFTERWARDS_SECONDS)
-        ended.answers = asking.answers()
+        with self.traffic() as traffic:
+            time.sleep(AROUND_SECONDS)
+            ended = self.begin(template, **changes).end()
+            time.sleep(AROUND_SECONDS)
+        ended.answers = traffic.answers()
         return ended
 
     def make_sure(self) -> str:
         """The good release that serves; one is made when there is none."""
-        if self._exists() and self.describe()["StackStatus"] not in (
-            "CREATE_COMPLETE",
-            "UPDATE_COMPLETE",
-            "UPDATE_ROLLBACK_COMPLETE",
-        ):
-            self.delete()
-        if not self._exists():
-            ended = self.begin().end()
-            assert ended.status == "CREATE_COMPLETE", ended
+        if not self.exists():
+            self.begin()
+            self.wait()
         return self.outputs["ServingRelease"]
+
+    def log(self, function: str) -> str:
+        """What a function has logged."""
+        folder = self.cloud.root / "logs" / "aws" / "lambda" / f"{KEY}-{function}"
+        return "\n".join(path.read_text() for path in folder.rglob("*.log"))
+
+    def register(self, release: str) -> str:
+        """Register a release's model, as its training does; return the group."""
+        sagemaker = self.cloud.client("sagemaker")
+        sagemaker.create_model_package_group(ModelPackageGroupName=KEY)
+        sagemaker.create_model_package(
+            ModelPackageGroupName=KEY,
+            CustomerMetadataProperties={"release": release},
+            InferenceSpecification={
+                "Containers": [{"Image": self.image("container", ROOT / "seed_code")}],
+                "SupportedContentTypes": ["application/json"],
+                "SupportedResponseMIMETypes": ["application/json"],
+            },
+        )
+        return KEY
 
     def delete(self) -> None:
         """Delete production."""
-        self.cloudformation.delete_stack(StackName=self.stack)
-        wait(lambda: not self._exists())
+        self.cloud.client("cloudformation").delete_stack(StackName=STACK)
+        wait(lambda: not self.exists())
 
-    def _create(self, **parameters: Any) -> None:
-        self.cloudformation.create_stack(**parameters)
+    # ---------------------------------------------------------------- by a pipeline
 
-    def _exists(self) -> bool:
-        try:
-            self.describe()
-        except self.cloudformation.exceptions.ClientError:
-            return False
-        return True
+    def declare_pipeline(self, **changes: str) -> Callable[[], str]:
+        """Make a pipeline of the last stage alone, as pipeline.yml has it, that releases once.
 
-    def _copy(self, names: Names) -> None:
-        """Have the release's files, which are the first one's."""
-        s3, bucket = self.cloud.client("s3"), self.born.outputs["DataBucketName"]
-        for before, after in (
-            (self.first.model_archive_key, names.model_archive_key),
-            (self.first.golden_requests_key, names.golden_requests_key),
-        ):
-            s3.copy_object(Bucket=bucket, Key=after, CopySource={"Bucket": bucket, "Key": before})
+        Returns
+        -------
+        What starts another release, and gives its execution.
+        """
+        cloud = self.cloud
+        s3, client = cloud.client("s3"), cloud.client("codepipeline")
+        where = {"LocationConstraint": cloud.region}
+        s3.create_bucket(Bucket="sources", CreateBucketConfiguration=where)
+        s3.put_bucket_versioning(Bucket="sources", VersioningConfiguration={"Status": "Enabled"})
+
+        def upload() -> None:
+            _, configured = self.configure({"production": PATIENT}, **changes)
+            content = io.BytesIO()
+            with zipfile.ZipFile(content, "w") as archive:
+                archive.writestr("prod.json", self.template)
+                archive.writestr("prod-configuration.json", json.dumps(configured))
+            s3.put_object(Bucket="sources", Key="release.zip", Body=content.getvalue())
+
+        def start() -> str:
+            upload()
+            return str(client.start_pipeline_execution(name=KEY)["pipelineExecutionId"])
+
+        upload()
+        client.create_pipeline(
+            pipeline=_pipeline(self._role("codepipeline"), self._role("cloudformation"))
+        )
+        return start
+
+    def _role(self, service: str) -> str:
+        iam, principal = self.cloud.client("iam"), {"Service": f"{service}.amazonaws.com"}
+        trust = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+        may = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+        version = {"Version": "2012-10-17"}
+        made = iam.create_role(
+            RoleName=service, AssumeRolePolicyDocument=json.dumps({**version, "Statement": [trust]})
+        )
+        iam.put_role_policy(
+            RoleName=service,
+            PolicyName="all",
+            PolicyDocument=json.dumps({**version, "Statement": [may]}),
+        )
+        return str(made["Role"]["Arn"])
+
+
+def _pipeline(role_arn: str, deployer_arn: str) -> dict[str, Any]:
+    def action(category: str, provider: str, **more: Any) -> dict[str, Any]:
+        kind = {"category": category, "owner": "AWS", "provider": provider, "version": "1"}
+        return {"name": provider, "actionTypeId": kind, **more}
+
+    source = {"S3Bucket": "sources", "S3ObjectKey": "release.zip", "PollForSourceChanges": "false"}
+    deploy = {
+        "ActionMode": "CREATE_UPDATE",
+        "StackName": STACK,
+        "TemplatePath": "Release::prod.json",
+        "TemplateConfiguration": "Release::prod-configuration.json",
+        "Capabilities": "CAPABILITY_NAMED_IAM",
+        "RoleArn": deployer_arn,
+    }
+    release = [{"name": "Release"}]
+    return {
+        "name": KEY,
+        "roleArn": role_arn,
+        "pipelineType": "V2",
+        "executionMode": "QUEUED",
+        "artifactStore": {"type": "S3", "location": "sources"},
+        "stages": [
+            {
+                "name": "Source",
+                "actions": [
+                    action("Source", "S3", outputArtifacts=release, configuration=source),
+                ],
+            },
+            {
+                "name": "Prod",
+                "actions": [
+                    action("Deploy", "CloudFormation", inputArtifacts=release, configuration=deploy)
+                ],
+            },
+        ],
+    }
 
 
 class Begun:
     """A release that is being made."""
 
-    def __init__(self, production: Production, names: Names) -> None:
-        self.names = names
+    names: Names
+
+    def __init__(self, production: Production) -> None:
         self._production = production
         self._mails = production.cloud.root / "mail"
         self._known = set(self._mails.glob("*.eml"))
@@ -291,77 +326,79 @@ class Begun:
         self._began = time.time()
 
     def deployments(self) -> list[str]:
-        """Ids of the project's deployments that moved the alias, newest first."""
+        """Ids of the project's deployments, newest first."""
         client = self._production.cloud.client("codedeploy")
-        name = self._production.stack
         try:
-            found = client.list_deployments(applicationName=name, deploymentGroupName=name)
-        except client.exceptions.ClientError:  # there is no stack
+            found = client.list_deployments(applicationName=STACK, deploymentGroupName=STACK)
+        except ClientError:  # there is no stack
             return []
         return list(found["deployments"])
 
     def deployment(self) -> str:
-        """Id of the release's deployment, once there is one."""
-        return next(iter(set(self.deployments()) - self._deployments), "")
+        """Id of the deployment that the release has begun, once there is one."""
+        return str(self.describe().get("deploymentId", ""))
+
+    def describe(self) -> dict[str, Any]:
+        """What CodeDeploy says about it."""
+        client = self._production.cloud.client("codedeploy")
+        for each in set(self.deployments()) - self._deployments:
+            found = client.get_deployment(deploymentId=each)["deploymentInfo"]
+            if found["creator"] == "user":  # and not to take one back
+                return dict(found)
+        return {}
 
     def end(self) -> Ended:
         """What it came to."""
         status = wait(self._status)
-        seconds = time.time() - self._began
         return Ended(
             id=self.names.release,
+            label=self.names.label,
             status=status,
             reasons=self._reasons(),
-            deployment=self._deployment(),
-            reports=self._reports(),
-            mails=self._sent(),
-            seconds=seconds,
+            deployment=self.describe(),
+            reports=self.reports(),
+            mails=self.mails(),
+            seconds=time.time() - self._began,
         )
+
+    def reports(self) -> dict[str, dict[str, Any]]:
+        """What the guards have written down."""
+        s3, prefix = self._production.cloud.client("s3"), f"{self.names.deployment_prefix}/"
+        found = s3.list_objects_v2(Bucket=bench.BUCKET, Prefix=prefix).get("Contents", [])
+        return {
+            Path(item["Key"]).stem: json.loads(
+                s3.get_object(Bucket=bench.BUCKET, Key=item["Key"])["Body"].read()
+            )
+            for item in found
+            if Path(item["Key"]).stem in ("before", "after")
+        }
+
+    def mails(self) -> list[str]:
+        """Subject and text of each mail since it has begun."""
+        messages = [
+            message_from_bytes(path.read_bytes())
+            for path in sorted(set(self._mails.glob("*.eml")) - self._known)
+        ]
+        return [
+            f"{message['Subject']}\n{message.get_payload(decode=True).decode()}"
+            for message in messages
+        ]
 
     def _status(self) -> str:
         status = str(self._production.describe()["StackStatus"])
         return "" if status.endswith("_IN_PROGRESS") else status
 
     def _reasons(self) -> list[str]:
-        pages = self._production.cloudformation.get_paginator("describe_stack_events")
-        events = [
-            event
-            for page in pages.paginate(StackName=self._production.stack)
-            for event in page["StackEvents"]
-            if event["Timestamp"].timestamp() >= self._began - 1
-        ]
+        client = self._production.cloud.client("cloudformation")
+        pages = client.get_paginator("describe_stack_events").paginate(StackName=STACK)
         return [
             f"{event['LogicalResourceId']}: {event['ResourceStatusReason']}"
-            for event in events
-            if event["ResourceStatus"].endswith("_FAILED") and "cancelled" not in str(event)
+            for page in pages
+            for event in page["StackEvents"]
+            if event["Timestamp"].timestamp() >= self._began - 1
+            and event["ResourceStatus"].endswith("_FAILED")
+            and "cancelled" not in str(event)
         ]
-
-    def _deployment(self) -> dict[str, Any]:
-        client = self._production.cloud.client("codedeploy")
-        for each in set(self.deployments()) - self._deployments:
-            found = client.get_deployment(deploymentId=each)["deploymentInfo"]
-            if found["creator"] == "user":
-                return dict(found)
-        return {}
-
-    def _reports(self) -> dict[str, dict[str, Any]]:
-        s3, bucket = (
-            self._production.cloud.client("s3"),
-            self._production.born.outputs["DataBucketName"],
-        )
-        found = s3.list_objects_v2(Bucket=bucket, Prefix=self.names.deployment_prefix + "/")
-        return {
-            Path(item["Key"]).stem: json.loads(
-                s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read()
-            )
-            for item in found.get("Contents", [])
-            if Path(item["Key"]).stem in ("before", "after")
-        }
-
-    def _sent(self) -> str:
-        return "\n".join(
-            path.read_text() for path in sorted(set(self._mails.glob("*.eml")) - self._known)
-        )
 
 
 # --------------------------------------------------------------------- fixtures
@@ -369,41 +406,11 @@ class Begun:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
-    """Production after the first release that the project's own pipeline made."""
+    """The project, for all tests of a module."""
     root = tmp_path_factory.mktemp("production")
-    for name in ("docker", "python"):
-        (ROOT / ".local" / name).mkdir(parents=True, exist_ok=True)
-        (root / name).symlink_to(ROOT / ".local" / name)
-    with LocalCloud(root, wait_factor=0.02) as cloud:
-        yield _born(cloud)
-
-
-def _born(cloud: LocalCloud) -> Production:
-    seed = cloud.root / "seed_code"
-    organization.seed(blueprint.find("churn"), seed)
-    _change(
-        seed / "buildspec.yml",
-        'pytest tests -q -n auto -m "not exhaustive"',
-        "pytest tests/test_settings.py",
-    )
-    _change(seed / "project.yml", "  by: pipeline\n", PATIENT)
-    people = organization.publish(cloud, seed)
-    born = project.create(cloud, people.data_scientist, "churn", FORM, lambda _: None)
-    look = partial(cloud.client, role_arn=people.data_scientist, service_principal=SAGEMAKER)
-    approver = partial(cloud.client, role_arn=people.approver, service_principal=SAGEMAKER)
-    pipeline = born.outputs["PipelineName"]
-    (first,) = wait(
-        lambda: look("codepipeline").list_pipeline_executions(pipelineName=pipeline)[
-            "pipelineExecutionSummaries"
-        ]
-    )
-    release = Release(look, pipeline, first["pipelineExecutionId"])
-    asked = wait(lambda: release.approval() or release.is_over())
-    assert not isinstance(asked, bool), release.look(cloud.logs)
-    release.decide(approver, asked, "Approved", "fine")
-    wait(release.is_over)
-    assert release.status() == "Succeeded", release.look(cloud.logs)
-    return Production(cloud, born, release.id)
+    share_images(root)
+    with LocalCloud(root, wait_factor=WAIT_FACTOR) as cloud:
+        yield Production(cloud, small_model(root / "model"))
 
 
 @pytest.fixture

@@ -1,23 +1,28 @@
 """Whatever is wrong with a release, the one before it goes on serving, and somebody is told why.
 
-Each release of these tests is made in the local cloud with everything that a release has: endpoint,
-functions, hooks, alarms, a deployment that moves traffic; only the fault differs. Clients ask all
-the time, and half of what they ask has a number that no test row has.
+Each release of these tests is made in the local cloud with all that a release has: functions,
+hooks, alarms, a deployment that moves traffic, and an endpoint where the fault is behind one; only
+the fault differs. Clients ask all the time; half of what they ask has a number that no test row
+has.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 from botocore.exceptions import ClientError
 
+from bench.production import KEY, STACK
 from local_cloud.scenarios import RARE_NUMBER
+from local_cloud.traffic import Traffic
+from mlsystem.settings import Checks
 from pipeline.environment import ProductionEnvironment
 from pipeline.production import approve
 
-from .conftest import SHARE, Ended, Production, wait
+from .conftest import AT_ONCE, CANARY, HEALTHY_SECONDS, SHARE, Ended, Production, wait
 
 pytestmark = pytest.mark.xdist_group("production")
 
@@ -26,15 +31,22 @@ PREDICT = "        inputs: dict[str, npt.NDArray[Any]] = {}\n"
 IF_RARE = f"        if (numbers == {RARE_NUMBER}).any():\n    "
 SLEEP = '        __import__("time").sleep({})\n'
 HANDLE = "    return _api().answer(event)\n"
+JUDGED = "    reason, tell = _judge(seconds)\n"
 
 RAISES = (PREDICTOR, PREDICT, f'{IF_RARE}        raise OverflowError("int32")\n{PREDICT}')
 NONSENSE = (PREDICTOR, "        return answers\n", "        return answers[:, ::-1]\n")
 SLOW = (PREDICTOR, PREDICT, SLEEP.format(0.3) + PREDICT)
 SLOW_IF_RARE = (PREDICTOR, PREDICT, IF_RARE + SLEEP.format(1.3) + PREDICT)
+SLOWER_IF_RARE = (PREDICTOR, PREDICT, IF_RARE + SLEEP.format(4) + PREDICT)
 DOES_NOT_START = (
     PREDICTOR,
     "        self._check_inputs()\n",
     '        raise _refused("a fault", "none")\n',
+)
+HANGS_IN_PING = (
+    "container/app.py",
+    "            return _ping(inference)\n",
+    f"    {SLEEP.format(3600)}            return _ping(inference)\n",
 )
 OTHER_SCHEMA = (
     PREDICTOR,
@@ -64,7 +76,12 @@ SAYS_NOTHING_AS_ALIAS = (
         return {{"statusCode": 200, "headers": headers, "body": "{{}}"}}
 {HANDLE}""",
 )
-NEVER_REPORTS = (CHECKS, "    reason = _reason(seconds)\n", "    return\n")
+NEVER_REPORTS = (CHECKS, JUDGED, "    return\n")
+NEVER_REPORTS_AFTERWARDS = (
+    CHECKS,
+    JUDGED,
+    f'{JUDGED}    if os.environ["GUARD"] == "after":\n        return\n',
+)
 
 
 def assert_old_serves(production: Production, ended: Ended, first: str) -> None:
@@ -77,32 +94,48 @@ def assert_old_serves(production: Production, ended: Ended, first: str) -> None:
     assert len(ended.failed) <= SHARE * len(ended.answers), ended
 
 
+def assert_told_once(ended: Ended, state: str) -> None:
+    """A mail says which release was taken back, by which deployment, and how that ended."""
+    (mail,) = ended.told(ended.deployment["deploymentId"])
+    assert ended.id in mail
+    assert f" with {state}." in mail
+
+
+def assert_refused(
+    production: Production, ended: Ended, first: str, guard: str, *words: str
+) -> None:
+    """A hook said why: in its report, in the stack, and in a mail."""
+    assert_old_serves(production, ended, first)
+    assert ended.guard == "HOOK_EXECUTION_FAILURE", ended
+    assert f"-{guard} of " in ended.message
+    assert any("LiveAlias" in why and "HOOK_EXECUTION_FAILURE" in why for why in ended.reasons)
+    reason = ended.reports[guard]["reason"]
+    for word in words:
+        assert word in reason
+    when = "refused before traffic" if guard == "before" else "refused after traffic had moved"
+    assert len(ended.told(ended.label, when, *words)) == 1, ended.mails
+    assert_told_once(ended, "FAILURE")
+
+
 def assert_refused_before_traffic(
     production: Production, ended: Ended, first: str, *words: str
 ) -> None:
     """The hook before traffic said why, and no client ever saw the release."""
-    assert_old_serves(production, ended, first)
+    assert_refused(production, ended, first, "before", *words)
     assert not ended.answered, ended
     assert not ended.failed, ended
-    assert ended.guard == "HOOK_EXECUTION_FAILURE", ended
-    assert any("LiveAlias" in why and "HOOK_EXECUTION_FAILURE" in why for why in ended.reasons)
-    reason = ended.reports["before"]["reason"]
-    for word in words:
-        assert word in reason
-        assert word in ended.mails
-    assert "refused before traffic" in ended.mails
-    assert ended.deployment["deploymentId"] in ended.mails
 
 
 def assert_stopped_by_alarm(production: Production, ended: Ended, first: str, *alarms: str) -> None:
     """One of the alarms stopped the deployment, while the canary answered."""
     assert_old_serves(production, ended, first)
     assert ended.guard == "ALARM_ACTIVE", ended
-    message = ended.deployment["errorInformation"]["message"]
-    assert any(f"-{alarm}" in message for alarm in alarms), ended
+    found = [alarm for alarm in alarms if f"{STACK}-{ended.label}-{alarm}" in ended.message]
+    assert found, ended
     assert any("LiveAlias" in why and "ALARM_ACTIVE" in why for why in ended.reasons)
-    assert "went off" in ended.mails
-    assert ended.deployment["deploymentId"] in ended.mails
+    for alarm in found:
+        assert len(ended.told(f"{ended.label}-{alarm}", "went off", "hreshold")) == 1, ended.mails
+    assert_told_once(ended, "STOP")
 
 
 # --------------------------------------------------------------------- of the model
@@ -110,48 +143,64 @@ def assert_stopped_by_alarm(production: Production, ended: Ended, first: str, *a
 
 def test_a_model_that_raises_on_some_inputs(production):
     first = production.make_sure()
-    ended = production.release(**production.model(RAISES))
+    ended = production.attempt(**production.behind_endpoint(RAISES), **CANARY)
     assert_stopped_by_alarm(production, ended, first, "more-errors", "model-errors", "api-errors")
     assert ended.failed
 
 
 def test_a_model_that_answers_nonsense(production):
     first = production.make_sure()
-    ended = production.release(**production.model(NONSENSE))
-    assert_refused_before_traffic(production, ended, first, "golden: 0 of")
+    ended = production.attempt(**production.in_function(NONSENSE))
+    assert_refused_before_traffic(production, ended, first, "another answer than evaluate's")
 
 
-def test_a_slow_model(production):
+@pytest.mark.parametrize(
+    ("budgets", "found"),
+    [
+        (
+            {"CheckP50Ms": f"{Checks().latency_p50_ms:g}"},
+            f"(at most {Checks().latency_p50_ms:g})",
+        ),
+        ({"CheckP99Ms": "250"}, "(at most 250)"),
+    ],
+    ids=["the default budget", "an own budget"],
+)
+def test_a_slow_model(production, budgets, found):
     first = production.make_sure()
-    ended = production.release(**production.model(SLOW), CheckRequests="10", CheckP50Ms="200")
-    assert_refused_before_traffic(production, ended, first, "latency: p50", "at most 200")
+    ended = production.attempt(**production.in_function(SLOW), **budgets)
+    assert_refused_before_traffic(production, ended, first, "latency: p50", found)
 
 
 def test_a_model_that_is_slow_for_some_inputs(production):
     first = production.make_sure()
-    ended = production.release(**production.model(SLOW_IF_RARE), AlarmLatencyMs="1000")
+    slow = production.behind_endpoint(SLOW_IF_RARE)
+    ended = production.attempt(**slow, **CANARY, AlarmLatencyMs="1000")
     assert_stopped_by_alarm(production, ended, first, "slow")
     assert not ended.failed, ended
 
 
-def test_an_endpoint_that_is_never_healthy(production):
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [(DOES_NOT_START, "exit code"), (HANGS_IN_PING, "did not answer GET /ping")],
+    ids=["dies", "hangs"],
+)
+def test_an_endpoint_that_is_never_healthy(production, fault, words):
     first = production.make_sure()
-    ended = production.release(**production.model(DOES_NOT_START))
+    ended = production.attempt(**production.behind_endpoint(fault))
     assert_old_serves(production, ended, first)
     assert not ended.failed, ended
     assert not ended.deployment
-    assert any(why.startswith("Endpoint:") for why in ended.reasons), ended
+    (why,) = ended.reasons
+    assert why.startswith("Endpoint: ")
+    assert words in why
+    assert ended.seconds < HEALTHY_SECONDS + 30, ended
 
 
 def test_a_schema_that_api_and_model_do_not_share(production):
     first = production.make_sure()
-    ended = production.release(**production.model(OTHER_SCHEMA))
-    assert_old_serves(production, ended, first)
-    assert not ended.answered, ended
-    assert not ended.failed, ended
-    # The hook's own requests fail and count: whoever is faster, it or an alarm.
-    assert ended.guard in ("HOOK_EXECUTION_FAILURE", "ALARM_ACTIVE"), ended
-    assert "status 502" in ended.mails or "more-errors" in ended.mails
+    # The hook's own requests fail and count: it is to be the one who finds it, not an alarm.
+    ended = production.attempt(**production.behind_endpoint(OTHER_SCHEMA), AlarmsStop="no")
+    assert_refused_before_traffic(production, ended, first, "golden: 0 of", "status 502")
 
 
 # --------------------------------------------------------------------- of the function
@@ -159,13 +208,13 @@ def test_a_schema_that_api_and_model_do_not_share(production):
 
 def test_a_function_that_crashes_at_import(production):
     first = production.make_sure()
-    ended = production.release(**production.function(CRASHES_AT_IMPORT))
+    ended = production.attempt(**production.in_function(CRASHES_AT_IMPORT))
     assert_refused_before_traffic(production, ended, first, "the function crashed")
 
 
 def test_a_function_that_runs_out_of_memory(production):
     first = production.make_sure()
-    ended = production.release(**production.function(HOARDS_IF_RARE))
+    ended = production.attempt(**production.in_function(HOARDS_IF_RARE), **CANARY)
     assert_stopped_by_alarm(production, ended, first, "crashes", "api-errors")
     assert ended.failed
 
@@ -184,31 +233,30 @@ def short_hour(production: Production) -> Iterator[None]:
 
 def test_a_hook_that_never_reports(production, short_hour):
     first = production.make_sure()
-    ended = production.release(**production.function(NEVER_REPORTS))
+    ended = production.attempt(**production.in_function(NEVER_REPORTS))
     assert_old_serves(production, ended, first)
     assert not ended.answered, ended
     assert ended.guard == "HOOK_EXECUTION_FAILURE", ended
-    assert "did not report within an hour" in ended.deployment["errorInformation"]["message"]
-    assert ended.deployment["deploymentId"] in ended.mails
+    assert "did not report within an hour" in ended.message
+    assert_told_once(ended, "FAILURE")
 
 
 def test_alarms_without_data_are_no_success(production):
     first = production.make_sure()
-    begun = production.begin(**production.function(SAYS_NOTHING_AS_ALIAS))
-    wait(begun.deployment)
-    alarms = {
-        name: state
-        for name, state in production.alarms.items()
-        if name.startswith(f"{production.stack}-{begun.names.label}")
-    }
+    # Say nothing themselves either; as they are shipped, they say that nothing is wrong.
+    template = production.template.replace("notBreaching", "missing")
+    assert template != production.template
+    begun = production.begin(template, **production.in_function(SAYS_NOTHING_AS_ALIAS), **CANARY)
+
+    def states() -> set[str]:
+        return set(production.states_of(begun.names.label).values())
+
+    wait(lambda: states() == {"INSUFFICIENT_DATA"} and begun.deployment())
+    time.sleep(0.5)  # CodeDeploy looks at them five times a second
+    assert begun.describe()["status"] == "InProgress"
     ended = begun.end()
-    assert alarms
-    assert "ALARM" not in alarms.values()
-    assert_old_serves(production, ended, first)
-    assert ended.guard == "HOOK_EXECUTION_FAILURE", ended
+    assert_refused(production, ended, first, "after", "golden: 0 of")
     assert ended.reports["before"]["passed"]
-    assert "golden: 0 of" in ended.reports["after"]["reason"]
-    assert "refused after traffic had moved" in ended.mails
 
 
 def test_an_alarm_that_somebody_has_deleted(production):
@@ -216,13 +264,13 @@ def test_an_alarm_that_somebody_has_deleted(production):
     deleted: list[str] = []
 
     def delete(label: str) -> None:
-        name = f"{production.stack}-{label}-crashes"
-        wait(lambda: name in production.alarms)
+        name = f"{STACK}-{label}-crashes"
+        wait(lambda: name in production.states)
         production.cloud.client("cloudwatch").delete_alarms(AlarmNames=[name])
         deleted.append(name)
 
     with production.traffic() as traffic:
-        begun = production.begin()
+        begun = production.begin(Serving="lambda", ApiTimeoutSeconds="3")
         deleting = threading.Thread(target=delete, args=(begun.names.label,))
         deleting.start()
         ended = begun.end()
@@ -231,19 +279,41 @@ def test_an_alarm_that_somebody_has_deleted(production):
     assert_old_serves(production, ended, first)
     assert not ended.failed, ended
     assert ended.guard == "CODEDEPLOY_RESOURCE_CANNOT_BE_FOUND", ended
-    assert deleted[0] in ended.deployment["errorInformation"]["message"]
-    assert ended.deployment["deploymentId"] in ended.mails
+    assert deleted[0] in ended.message
+    assert_told_once(ended, "FAILURE")
+
+
+def test_an_alarm_that_is_faster_than_the_hook(production):
+    """The hook's own requests are slow, for longer than the alarm looks at them."""
+    first = production.make_sure()
+    slow = production.in_function(SLOW, AlarmLatencyMs="100", ApiTimeoutSeconds="3")
+    begun = production.begin(**slow, CheckRequests="20")
+    ended = begun.end()
+    assert_stopped_by_alarm(production, ended, first, "slow")
+
+    # Late, and not asked again: its word counts no more.
+    wait(lambda: "the deployment had ended" in production.log("before"))
+    assert production.log("before").count(f'"release": "{ended.id}", "guard"') == 1
+    assert begun.describe()["status"] == "Stopped"
+    assert begun.mails() == ended.mails
+    assert production.serving == first
 
 
 # --------------------------------------------------------------------- of the moment
 
 
 def test_a_rollback_while_requests_are_in_flight(production):
+    """A person stops the deployment when all traffic is the release's, and some of it slow."""
     first = production.make_sure()
     with production.traffic() as traffic:
-        begun = production.begin(**production.model(SLOW), CheckRequests="10")
+        begun = production.begin(
+            **production.behind_endpoint(SLOWER_IF_RARE),
+            ApiImageUri=production.variant("api", NEVER_REPORTS_AFTERWARDS),
+            **AT_ONCE,
+        )
         new = begun.names.release
-        wait(lambda: [answer for answer in traffic.answers() if answer.release == new])
+        wait(lambda: len([each for each in traffic.answers() if each.release == new]) > 8)
+        stopped_at = time.monotonic()
         production.cloud.client("codedeploy").stop_deployment(
             deploymentId=begun.deployment(), autoRollbackEnabled=True
         )
@@ -251,55 +321,68 @@ def test_a_rollback_while_requests_are_in_flight(production):
     ended.answers = traffic.answers()
     assert_old_serves(production, ended, first)
     assert ended.guard == "MANUAL_STOP", ended
-    assert ended.answered
     assert not ended.failed, ended
-    assert ended.deployment["deploymentId"] in ended.mails
+    assert [answer for answer in ended.answered if answer.at > stopped_at + 1], ended
+    assert_told_once(ended, "STOP")
 
 
 def test_a_second_release_during_the_first_ones_bake(production):
-    first = production.make_sure()
-    client = production.cloud.client("codedeploy")
-    with production.traffic() as traffic:
-        begun = production.begin()
-        new = begun.names.release
-        wait(lambda: [answer for answer in traffic.answers() if answer.release == new])
+    before = production.make_sure()
+    codedeploy = production.cloud.client("codedeploy")
+    pipeline = production.cloud.client("codepipeline")
+
+    def executions() -> dict[str, str]:
+        found = pipeline.list_pipeline_executions(pipelineName=KEY)["pipelineExecutionSummaries"]
+        return {each["pipelineExecutionId"]: each["status"] for each in reversed(found)}
+
+    def waiting() -> list[str]:
+        stages = pipeline.get_pipeline_state(name=KEY)["stageStates"]
+        (prod,) = [stage for stage in stages if stage["stageName"] == "Prod"]
+        return [each["pipelineExecutionId"] for each in prod.get("inboundExecutions", [])]
+
+    with production.traffic(rare=False) as traffic:
+        start = production.declare_pipeline(Serving="lambda")
+        wait(lambda: len({answer.release for answer in traffic.answers()}) == 2)
+        second = start()
+        wait(lambda: waiting() == [second])
         with pytest.raises(ClientError, match="UPDATE_IN_PROGRESS"):
             production.begin()
-        revision = client.get_deployment(deploymentId=begun.deployment())["deploymentInfo"][
-            "revision"
-        ]
+        (baking,) = codedeploy.list_deployments(
+            applicationName=STACK, deploymentGroupName=STACK, includeOnlyStatuses=["InProgress"]
+        )["deployments"]
+        revision = codedeploy.get_deployment(deploymentId=baking)["deploymentInfo"]["revision"]
         with pytest.raises(ClientError, match="DeploymentLimitExceeded"):
-            client.create_deployment(
-                applicationName=production.stack,
-                deploymentGroupName=production.stack,
-                revision=revision,
+            codedeploy.create_deployment(
+                applicationName=STACK, deploymentGroupName=STACK, revision=revision
             )
-        ended = begun.end()
-    ended.answers = traffic.answers()
-    assert ended.status == "UPDATE_COMPLETE", ended
-    assert not ended.failed, ended
-    assert {answer.release for answer in ended.answers} == {first, new}
-    assert production.serving == new
+        assert set(executions().values()) == {"InProgress"}
+        wait(lambda: set(executions().values()) != {"InProgress"})
+        assert executions()[second] == "InProgress"
+        wait(lambda: executions()[second] != "InProgress")
+    assert list(executions().values()) == ["Succeeded", "Succeeded"]
+    answers = traffic.answers()
+    assert not Traffic.failed(answers)
+    releases = list(dict.fromkeys(answer.release for answer in answers))
+    assert len(releases) == 3
+    assert releases[0] == before
+    assert production.serving == releases[2] == production.outputs["ServingRelease"]
 
 
 def test_a_first_release_with_a_fault(production):
     production.delete()
-    ended = production.begin(**production.model(NONSENSE)).end()
+    begun = production.begin(**production.in_function(NONSENSE))
+    ended = begun.end()
     assert ended.status == "ROLLBACK_COMPLETE", ended
     assert not production.cloud.client("apigateway").get_rest_apis()["items"]
-    assert any(why.startswith("ReleaseCheck: ") and "golden: 0 of" in why for why in ended.reasons)
-    assert "refused before traffic" in ended.mails
+    (why,) = ended.reasons
+    assert why.startswith("ReleaseCheck: ")
+    assert "another answer than evaluate's" in why
+    assert len(ended.told(ended.label, "refused before traffic", "another answer than")) == 1
 
     # What the pipeline's next release begins with.
-    outputs = production.born.outputs
-    approve(
-        ProductionEnvironment(
-            project_key=production.key,
-            release=production.first.release,
-            pipeline_name=outputs["PipelineName"],
-            model_package_group=outputs["ModelPackageGroupName"],
-        ),
-        production.as_pipeline,
+    group = production.register(ended.id)
+    environment = ProductionEnvironment(
+        project_key=KEY, release=ended.id, pipeline_name=KEY, model_package_group=group
     )
-    new = production.make_sure()
-    assert production.serving == new
+    approve(environment, production.cloud.client)
+    assert not production.exists()
