@@ -42,6 +42,7 @@ from local_cloud.traffic import Traffic
 __all__ = ["release_project"]
 
 _SAGEMAKER = "sagemaker.amazonaws.com"
+_TEAM = "team@example.com"  # whose letter box is the outbox, .local/mail
 _POLL_SECONDS = 0.3
 _REQUESTS_PER_SECOND = 40.0
 _AFTERWARDS_SECONDS = 2.0
@@ -65,7 +66,7 @@ def release_project(
     has_data = organization.seed(blueprint, seed_code)
     people = organization.publish(cloud, seed_code)
     progress.step("Creating the project")
-    form = {"ModelName": model}
+    form = {"ModelName": model, "NotificationEmail": _TEAM}
     born = project.create(cloud, people.data_scientist, model, form, progress.step)
     summary.project = {"name": born.name, "id": born.id, "stacks": born.stacks}
     watch = _Watch(cloud, people, born, summary, progress)

@@ -85,9 +85,10 @@ def make_functions(
         Release=release.id,
         Version=version.ref,
         TimeoutSeconds=Fn.ref("ApiTimeoutSeconds"),
-        # Named, so that it is deleted after the check. DependsOn cannot, for what is there
+        # Named, so that they are deleted after the check. DependsOn cannot, for what is there
         # conditionally.
         Endpoint=endpoint_name,
+        Way=network.runtime_url,
     )
     return Functions(version, before, after, check)
 

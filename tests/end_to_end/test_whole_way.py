@@ -4,11 +4,13 @@ The seed's own tests are left out of the builds: :mod:`tests.test_seed_code_alon
 """
 
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from local_cloud import organization, run
+from local_cloud.scenarios import SCENARIOS
 from tests.end_to_end.conftest import share_caches
 
 STAGES = ["Source", "Build", "Train", "Dev", "Prod"]
@@ -57,6 +59,9 @@ def assert_told(summary):
 
 
 def test_traffic_moves_to_the_next_release_and_back_and_no_request_is_lost(released):
+    # The whole of `next-release`, and then a person who goes back.
+    there, back = SCENARIOS["next-release"], SCENARIOS["go-back"]
+    assert replace(there, name=back.name, title=back.title, goes_back=True) == back
     code, summary, output = released("go-back")
     assert (code, summary["status"]) == (0, "ROLLED_BACK"), output
     assert_told(summary)
@@ -70,11 +75,11 @@ def test_traffic_moves_to_the_next_release_and_back_and_no_request_is_lost(relea
     rollback = summary["rollback"]
     assert (rollback["guard"], rollback["serving_release"]) == ("a person", first)
     assert rollback["failed_requests"] == 0 < rollback["requests"]
-    assert "Traffic: 100 % to release" in output
+    assert f"Traffic: 100 % to release {second}" in output
     assert "roc_auc" in output
 
 
-def test_a_release_that_fails_in_production_is_rolled_back(released):
+def test_a_release_that_fails_in_production_is_rolled_back(released, tmp_path):
     code, summary, output = released("bad-release")
     assert (code, summary["status"]) == (0, "ROLLED_BACK"), output
     assert_told(summary)
@@ -87,3 +92,6 @@ def test_a_release_that_fails_in_production_is_rolled_back(released):
     # A tenth of the traffic is the new release's while it lasts; nobody else fails.
     assert 0 < rollback["failed_requests"] <= summary["traffic"]["releases"][bad]
     assert "nobody" not in summary["traffic"]["releases"]
+    mails = [path.read_text() for path in (tmp_path / "mail").glob("*.eml")]
+    assert len([mail for mail in mails if f"Release {bad} of " in mail]) == 1
+    assert [mail for mail in mails if "went off" in mail]

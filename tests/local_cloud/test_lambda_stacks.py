@@ -285,8 +285,12 @@ def test_a_custom_resource_is_made_changed_replaced_and_deleted(
     note = account.cloud.client("ssm").get_parameter(Name=stacks.physical_ids("custom")["Note"])
     assert note["Parameter"]["Value"] == "Update"
 
-    stacks.update("custom", custom(account, maker, Id="two", Colour="blue"))
+    second = custom(account, maker, Id="two", Colour="blue")
+    second["Resources"]["Note"]["Properties"]["Name"] = "/another"  # is replaced too
+    stacks.update("custom", second)
     assert stacks.outputs("custom")["Id"] == "two"
+    deleted = [name for name, status, _ in stacks.events("custom") if status == "DELETE_COMPLETE"]
+    assert deleted == ["Note", "Thing"]  # what depends on it goes first
     assert stacks.delete("custom")["StackStatus"] == "DELETE_COMPLETE"
     assert verbs(account, maker) == [
         ("Create", None), ("Update", "one"), ("Update", "one"), ("Delete", "one"),
@@ -316,6 +320,9 @@ def test_a_failed_update_is_rolled_back(
     template["Resources"]["Bad"]["DependsOn"] = "Thing"
     assert stacks.update("rolled", template)["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
     assert stacks.outputs("rolled") == {"Id": "one", "Colour": "red"}
+    said = [(name, status) for name, status, _ in stacks.events("rolled")]
+    cleaning = said.index(("rolled", "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS"))
+    assert said.index(("Thing", "DELETE_COMPLETE")) > cleaning
     assert verbs(account, maker) == [
         ("Create", None), ("Update", "one"), ("Update", "two"), ("Delete", "two"),
     ]  # fmt: skip
