@@ -1,9 +1,9 @@
 """Zero lost requests: releases, one after the other, while four clients never stop asking.
 
 Each release is an update of the whole production stack: another version of the function, another
-set of alarms, checks before and after, traffic moved by CodeDeploy, the old release deleted. Nine
-of ten have an endpoint of their own; the tenth's function answers itself, so that the way of serving
-changes too. Run it: ``python -m bench.releases --releases 50``.
+set of alarms, checks before and after, traffic moved by CodeDeploy, the old release deleted.
+Nine of ten have an endpoint of their own; the tenth's function answers itself, so that the way of
+serving changes too. Run it: ``python -m bench.releases --releases 50``.
 """
 
 from __future__ import annotations
