@@ -93,5 +93,7 @@ def test_a_release_that_fails_in_production_is_rolled_back(released, tmp_path):
     assert 0 < rollback["failed_requests"] <= summary["traffic"]["releases"][bad]
     assert "nobody" not in summary["traffic"]["releases"]
     mails = [path.read_text() for path in (tmp_path / "mail").glob("*.eml")]
-    assert len([mail for mail in mails if f"Release {bad} of " in mail]) == 1
+    of_release = [mail for mail in mails if f"\nRelease {bad} of " in mail]
+    assert len([mail for mail in of_release if "was taken back" in mail]) == 1
+    assert len([mail for mail in of_release if " failed at " in mail]) == 1
     assert [mail for mail in mails if "went off" in mail]
