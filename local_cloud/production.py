@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from local_cloud import programs
 from local_cloud.api_client import ApiClient
 from local_cloud.apigateway import address
 from local_cloud.cloud import LocalCloud
@@ -11,7 +13,7 @@ from local_cloud.project import Project
 from local_cloud.roles import make_role
 from local_cloud.stack_outputs import outputs_of
 
-__all__ = ["Refusal", "application", "refusal", "serving_release"]
+__all__ = ["Refusal", "application", "go_back", "refusal", "serving_release"]
 
 #: Whoever asks runs somewhere; this is the service that its role trusts.
 _RUNS_IN = "ecs-tasks.amazonaws.com"
@@ -34,6 +36,17 @@ def application(cloud: LocalCloud, born: Project) -> ApiClient:
     role_arn = make_role(cloud, "application", _RUNS_IN, may)
     environment = cloud.role_environment(role_arn, _RUNS_IN)
     return ApiClient(address(cloud, outputs["ApiUrl"]), cloud.region, environment)
+
+
+def go_back(born: Project, environment: Mapping[str, str]) -> str:
+    """Return production to the release before, as whom `environment` says; return what was said.
+
+    ``scripts/rollback.sh`` does the same.
+    """
+    key = born.outputs["ProjectKey"]
+    return programs.finish(
+        programs.start(programs.SEED_CODE, "pipeline", "rollback", key, environment=environment)
+    )
 
 
 def serving_release(cloud: LocalCloud, born: Project) -> str:

@@ -20,7 +20,6 @@ from local_cloud import (
     foundation,
     organization,
     production,
-    programs,
     project,
     release,
     results,
@@ -132,14 +131,11 @@ class _Watch:
         self._ask_api(api)
 
     def _go_back(self, traffic: Traffic) -> None:
-        """Return production to the release before, as who may approve: ``scripts/rollback.sh``."""
+        """Return production to the release before, as who may approve."""
         self.progress.step("Going back to the release before")
         started = time.monotonic()
-        key = self.born.outputs["ProjectKey"]
         environment = self.cloud.role_environment(self.people.approver, _SAGEMAKER)
-        said = programs.finish(
-            programs.start(programs.SEED_CODE, "pipeline", "rollback", key, environment=environment)
-        )
+        said = production.go_back(self.born, environment)
         answers = traffic.answers(since=started)
         self.summary.rollback = {
             "guard": "a person",

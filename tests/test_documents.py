@@ -52,7 +52,7 @@ def test_every_settings_example_is_accepted(document):
 
 @EACH
 def test_every_named_path_of_the_repository_exists(document):
-    folders = "seed_code|local_cloud|blueprints|tests|bench|docs|requirements"
+    folders = "seed_code|local_cloud|blueprints|tests|bench|docs|requirements|studio_nbs"
     for path in re.findall(rf"`((?:{folders})/[\w./-]*)`", text(document)):
         assert path in TO_BE_WRITTEN or (ROOT / path).exists(), f"{document.name}: {path}"
 

@@ -15,6 +15,7 @@ module            holds
 ``endpoint``      requests to the endpoint, and how long they take
 ``production``    the Prod stage's programs: what was approved, and what answers
 ``rollback``      the way back to an earlier release
+``history``       approved releases, and what production answered
 ``exports``       pipeline variables
 ================= ================================================================================
 

@@ -4,14 +4,20 @@ The seed's own tests are left out of the builds: :mod:`tests.test_seed_code_alon
 """
 
 import json
+import os
+import subprocess
 from dataclasses import replace
 
+import boto3
+import nbformat
 import pytest
+from botocore.exceptions import ClientError
+from nbclient import NotebookClient
 from rich.console import Console
 
-from local_cloud import organization, run
+from local_cloud import organization, production, run
 from local_cloud.scenarios import SCENARIOS
-from tests.end_to_end.conftest import share_caches
+from tests.end_to_end.conftest import ROOT, share_caches
 
 STAGES = ["Source", "Build", "Train", "Dev", "Prod"]
 WORKFLOW = ["PrepareData", "TrainModel", "EvaluateModel", "CheckGate", "RegisterModel"]
@@ -58,7 +64,52 @@ def assert_told(summary):
     assert "score" in json.loads(summary["api"]["output"])["predictions"][0]
 
 
-def test_traffic_moves_to_the_next_release_and_back_and_no_request_is_lost(released):
+@pytest.fixture
+def notebook(tmp_path, monkeypatch):
+    """What is left of the notebook that a person goes back with, once one has."""
+    run = nbformat.read(ROOT / "studio_nbs/rollback.ipynb", as_version=nbformat.NO_CONVERT)
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "jupyter"))
+
+    def go_back(born, environment):
+        key = born.outputs["ProjectKey"]
+        refuses_another_template(born.outputs["ProdStackName"], environment)
+        command = [ROOT / "scripts/rollback.sh", key, "--dry-run"]
+        said = subprocess.run(
+            command, env={**os.environ, **environment}, check=True, capture_output=True, text=True
+        ).stdout
+        (parameters,) = (cell for cell in run.cells if cell.id == "parameters")
+        parameters.source += f"\nPROJECT, RETURN, HOURS = {key!r}, True, 1"
+        where = {"metadata": {"path": str(ROOT / "studio_nbs")}}
+        client = NotebookClient(run, timeout=300, resources=where)
+        client.execute(env={**os.environ, **environment, "IPYTHONDIR": str(tmp_path / "ipython")})
+        assert outputs(run, "dry-run")["text"] == said
+        return outputs(run, "return")["text"]
+
+    monkeypatch.setattr(production, "go_back", go_back)
+    return run
+
+
+def refuses_another_template(stack, environment):
+    """Who may approve deploys what a release recorded, and nothing of their own."""
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION")
+    client = boto3.Session(*(environment[name] for name in names)).client(
+        "cloudformation", endpoint_url=environment["AWS_ENDPOINT_URL"]
+    )
+    for asked in ({"TemplateBody": "{}"}, {"UsePreviousTemplate": True}):
+        with pytest.raises(ClientError, match="not authorized to perform: cloudformation:Update"):
+            client.update_stack(StackName=stack, **asked)
+
+
+def outputs(notebook, cell_id):
+    """Return what a cell of a notebook that has run shows: text, pictures."""
+    (cell,) = (cell for cell in notebook.cells if cell.id == cell_id)
+    shown = {"text": "".join(each.text for each in cell.outputs if "text" in each)}
+    return shown | {
+        kind: each for one in cell.outputs for kind, each in one.get("data", {}).items()
+    }
+
+
+def test_traffic_moves_to_the_next_release_and_back_and_no_request_is_lost(released, notebook):
     # The whole of `next-release`, and then a person who goes back.
     there, back = SCENARIOS["next-release"], SCENARIOS["go-back"]
     assert replace(there, name=back.name, title=back.title, goes_back=True) == back
@@ -77,6 +128,18 @@ def test_traffic_moves_to_the_next_release_and_back_and_no_request_is_lost(relea
     assert rollback["failed_requests"] == 0 < rollback["requests"]
     assert f"Traffic: 100 % to release {second}" in output
     assert "roc_auc" in output
+    known = outputs(notebook, "releases")["text/html"]
+    assert first in known
+    assert second in known
+    for plot in ("metric", "traffic"):
+        assert "image/png" in outputs(notebook, plot)
+    assert first in outputs(notebook, "totals")["text/html"]
+    way = f"from release {second} back to {first}"
+    assert way in outputs(notebook, "dry-run")["text"]
+    assert way in rollback["reason"]
+    assert "ReleaseCheck: UPDATE_COMPLETE" in outputs(notebook, "return")["text"]
+    assert first in outputs(notebook, "after")["text/html"]
+    assert second not in outputs(notebook, "after")["text/html"]
 
 
 def test_a_release_that_fails_in_production_is_rolled_back(released, tmp_path):
