@@ -83,6 +83,7 @@ class Production:
         self._golden = _golden(model, bodies)
         self.template = _template(cloud.root / "synthesized")
         self._environment = _make_project(cloud)
+        self._place = _make_place(cloud, self._environment)
         self._images = [self.image(unit, ROOT / "seed_code") for unit in ("container", "api")]
 
     # ---------------------------------------------------------------- releases
@@ -126,7 +127,8 @@ class Production:
         configured = configuration.production(
             replace(self._environment, release=names.release), chosen, names, *self._images
         )
-        return names.release, {**configured, "Parameters": configured["Parameters"] | parameters}
+        values = {**configured["Parameters"], **self._place, **parameters}
+        return names.release, {**configured, "Parameters": values}
 
     def exists(self) -> bool:
         """Whether there is a production stack."""
@@ -272,26 +274,9 @@ def _template(folder: Path) -> str:
 
 
 def _make_project(cloud: LocalCloud) -> BuildEnvironment:
-    """Make what the production stack uses of a project."""
-    ec2, efs = cloud.client("ec2"), cloud.client("efs")
+    """Make what a release of the project needs."""
     where = {"LocationConstraint": cloud.region}
     cloud.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration=where)
-    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-    zones = [zone["ZoneName"] for zone in ec2.describe_availability_zones()["AvailabilityZones"]]
-    subnets = [
-        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{number}.0/24", AvailabilityZone=zone)[
-            "Subnet"
-        ]["SubnetId"]
-        for number, zone in enumerate(zones[:2])
-    ]
-    group = ec2.create_security_group(GroupName="jobs", Description="jobs", VpcId=vpc)["GroupId"]
-    files = efs.create_file_system(CreationToken=KEY)
-    for subnet in subnets:
-        efs.create_mount_target(FileSystemId=files["FileSystemId"], SubnetId=subnet)
-    point = efs.create_access_point(
-        ClientToken=KEY, FileSystemId=files["FileSystemId"], RootDirectory={"Path": "/assets"}
-    )
-    _let_gateways_log(cloud)
     return BuildEnvironment(
         project_key=KEY,
         release="none",
@@ -308,14 +293,39 @@ def _make_project(cloud: LocalCloud) -> BuildEnvironment:
         production="yes",
         api_repository=f"{KEY}-api",
         api_repository_uri=_repository(cloud, "api"),
-        notification_topic_arn=_topic(cloud),
-        vpc_id=vpc,
-        private_subnet_a=subnets[0],
-        private_subnet_b=subnets[1],
-        job_security_group=group,
-        file_system_arn=files["FileSystemArn"],
-        access_point_arn=point["AccessPointArn"],
     )
+
+
+def _make_place(cloud: LocalCloud, environment: BuildEnvironment) -> dict[str, str]:
+    """Make what production uses of its account; return the parameters of its stack."""
+    ec2, efs = cloud.client("ec2"), cloud.client("efs")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    zones = [zone["ZoneName"] for zone in ec2.describe_availability_zones()["AvailabilityZones"]]
+    subnets = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{number}.0/24", AvailabilityZone=zone)[
+            "Subnet"
+        ]["SubnetId"]
+        for number, zone in enumerate(zones[:2])
+    ]
+    group = ec2.create_security_group(GroupName="jobs", Description="jobs", VpcId=vpc)["GroupId"]
+    files = efs.create_file_system(CreationToken=KEY)
+    for subnet in subnets:
+        efs.create_mount_target(FileSystemId=files["FileSystemId"], SubnetId=subnet)
+    point = efs.create_access_point(
+        ClientToken=KEY, FileSystemId=files["FileSystemId"], RootDirectory={"Path": "/assets"}
+    )
+    _let_gateways_log(cloud)
+    return {
+        "AccessPointArn": point["AccessPointArn"],
+        "FileSystemArn": files["FileSystemArn"],
+        "FunctionSecurityGroup": group,
+        "KmsKeyArn": environment.kms_key_arn,
+        "NotificationTopicArn": _topic(cloud),
+        "PermissionsBoundaryArn": environment.permissions_boundary_arn,
+        "PrivateSubnetA": subnets[0],
+        "PrivateSubnetB": subnets[1],
+        "VpcId": vpc,
+    }
 
 
 def _key(cloud: LocalCloud) -> str:

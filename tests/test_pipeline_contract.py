@@ -12,10 +12,13 @@ import boto3
 import pytest
 import yaml
 
+from mlsystem import settings
 from mlsystem.names import Names
+from pipeline import configuration
 from pipeline.__main__ import main
 from pipeline.environment import (
     AcceptanceEnvironment,
+    ApprovalEnvironment,
     BuildEnvironment,
     ProductionEnvironment,
 )
@@ -40,13 +43,18 @@ def buildspec(name):
         (BuildEnvironment, "BuildProject"),
         (AcceptanceEnvironment, "TestProject"),
         (ProductionEnvironment, "ReleaseProject"),
+        (ApprovalEnvironment, "ReleaseProject"),
     ],
 )
 def test_every_variable_that_a_program_reads_is_set(kind, project):
     given = set(re.findall(r"\{Name: (\w+), Value", resource(project)))
     stage = re.search(rf"ProjectName: !Ref {project}\n(.*?)InputArtifacts", TEXT, re.DOTALL)[1]
     given |= set(re.findall(r'"name": "(\w+)"', stage))
-    assert {field.name.upper() for field in dataclasses.fields(kind)} <= given
+    # CodeBuild's own: where it puts an artifact that is not the primary one.
+    artifacts = re.search(r"InputArtifacts: (\[.*\])", TEXT[TEXT.index(stage) :])[1]
+    given |= {f"CODEBUILD_SRC_DIR_{name}" for name in re.findall(r"Name: (\w+)", artifacts)[1:]}
+    fields = dataclasses.fields(kind)
+    assert {each.metadata.get("variable", each.name.upper()) for each in fields} <= given
 
 
 def test_the_buildspecs_are_where_the_projects_look():
@@ -80,6 +88,19 @@ def test_files_that_the_pipeline_takes_are_the_artifact():
     patterns = buildspec("buildspec.yml")["artifacts"]["files"]
     assert [name for name in taken if not any(fnmatch.fnmatch(name, one) for one in patterns)] == []
     assert [one for one in patterns if not fnmatch.filter(taken, one)] == []
+    completed = re.findall(r"Approval::([\w-]+\.json)", TEXT)
+    assert completed == buildspec("buildspec-release.yml")["artifacts"]["files"]
+
+
+def test_build_and_the_account_of_production_give_its_parameters_together(synthesized):
+    declared = set(json.loads((synthesized / "prod.json").read_text())["Parameters"])
+    environment = BuildEnvironment(*("x" for _ in dataclasses.fields(BuildEnvironment)))
+    of_seed = settings.load(SEED / "project.yml")
+    by_build = configuration.production(environment, of_seed, Names("key", "r"), "i", "a")
+    by_account = set(re.findall(r'"(\w+)": "\$\{', resource("ProductionPlace")))
+    assert by_account.isdisjoint(by_build["Parameters"])
+    assert by_account | set(by_build["Parameters"]) == declared
+    assert by_account <= configuration.OF_PROJECT
 
 
 def test_outputs_and_names_that_the_pipeline_uses(tmp_path):
@@ -91,5 +112,6 @@ def test_outputs_and_names_that_the_pipeline_uses(tmp_path):
     assert set(re.findall(r"#\{DevStack\.(\w+)\}", TEXT)) == set(outputs)
     names = Names("key", "r")
     key = "${ModelName}-${SageMakerProjectId}"
+    assert f'Name: !Sub "{names.production_place.replace("key", key)}"' in TEXT
     assert f"stateMachine:{key}{names.state_machine.removeprefix('key')}" in TEXT
     assert f"endpoint/{key}{names.dev_endpoint.removeprefix('key')}*" in TEXT

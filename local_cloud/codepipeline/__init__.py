@@ -49,7 +49,8 @@ PARITY = [
         "CodePipeline",
         "refused",
         "Type V1, modes SUPERSEDED and PARALLEL, other providers, polling for changes, triggers,"
-        " other rules, conditions on success and failure, rollback, other regions, change sets",
+        " other rules, conditions on success and failure, rollback, other regions, roles of other"
+        " accounts, change sets",
     ),
 ]
 

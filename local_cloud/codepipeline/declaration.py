@@ -111,7 +111,7 @@ class Declaration:
         UnsupportedError
             When it asks for what is not here.
         """
-        name = document["name"]
+        name, account = document["name"], _account_of(document["roleArn"])
         where = f"pipeline {name}"
         refuse_others(where, document, {*_PIPELINE, "variables", "version"})
         if document.get("executionMode") != "QUEUED" or document.get("pipelineType") != "V2":
@@ -128,7 +128,7 @@ class Declaration:
             document["roleArn"],
             store["location"],
             store.get("encryptionKey", {}).get("id", ""),
-            tuple(_stage(where, stage, region) for stage in document["stages"]),
+            tuple(_stage(where, stage, region, account) for stage in document["stages"]),
             {_["name"]: _.get("defaultValue") for _ in document.get("variables", [])},
             document,
         )
@@ -148,12 +148,16 @@ def references(text: str) -> list[tuple[str, str]]:
     return _REFERENCE.findall(text)
 
 
-def _stage(where: str, stage: Mapping[str, Any], region: str) -> Stage:
+def _account_of(arn: str) -> str:
+    return arn.split(":")[4]
+
+
+def _stage(where: str, stage: Mapping[str, Any], region: str, account: str) -> Stage:
     where = f"{where}, stage {stage['name']}"
     refuse_others(where, stage, {"name", "actions", "beforeEntry", "blockers"})
     if stage.get("blockers"):
         raise UnsupportedError(where, "blockers", "a stage without them is supported")
-    actions = tuple(_action(where, action, region) for action in stage["actions"])
+    actions = tuple(_action(where, action, region, account) for action in stage["actions"])
     if len({action.name for action in actions}) < len(actions) or not actions:
         raise _structure(f"{where} needs actions whose names are unique in it")
     conditions = (stage.get("beforeEntry") or {}).get("conditions", [])
@@ -187,7 +191,7 @@ def _rules(where: str, condition: Mapping[str, Any]) -> Iterator[Rule]:
         )
 
 
-def _action(where: str, action: Mapping[str, Any], region: str) -> Action:
+def _action(where: str, action: Mapping[str, Any], region: str, account: str) -> Action:
     where = f"{where}, action {action['name']}"
     refuse_others(where, action, _ACTION)
     kind = action["actionTypeId"]
@@ -204,6 +208,11 @@ def _action(where: str, action: Mapping[str, Any], region: str) -> Action:
     _check_values(where, kind["category"], configuration)
     if action.get("region", region) != region:
         raise UnsupportedError(where, f"region {action['region']}", f"{region} is supported")
+    role = action.get("roleArn")
+    if role and _account_of(role) != account:
+        raise UnsupportedError(
+            where, f"role {role} of another account", f"the one account {account} is supported"
+        )
     return Action(
         action["name"],
         kind["category"],

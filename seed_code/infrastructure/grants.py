@@ -46,6 +46,11 @@ class Project:
     name: str
     bucket: str
     key_arn: str
+    """Encrypts what is in this account: volumes, logs, messages."""
+    data_key_arn: str
+    """Encrypts the bucket's objects."""
+    registry: str
+    """Account whose registry has the image."""
     repository: str
     boundary_arn: str
     """Permissions boundary of every role; may be what leaves the property out."""
@@ -68,7 +73,7 @@ class Project:
     @property
     def repository_arn(self) -> str:
         """ARN of the image's repository."""
-        return arn("ecr", f"repository/{self.repository}")
+        return f"arn:{Aws.PARTITION}:ecr:{Aws.REGION}:{self.registry}:repository/{self.repository}"
 
     def objects(self, *patterns: str) -> list[str]:
         """Return the ARNs of objects in the data bucket."""

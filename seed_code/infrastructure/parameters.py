@@ -15,6 +15,7 @@ __all__ = [
     "choice",
     "image_uri",
     "instance_type",
+    "key",
     "number",
     "parameter",
     "project",
@@ -121,7 +122,8 @@ def instance_type(scope: Construct) -> str:
 
 
 def project(scope: Construct) -> Project:
-    """Return the project that the parameters of the template `scope` describe."""
+    """Return the project that the parameters of the template `scope` describe, in one account."""
+    key_arn = key(scope, "KmsKeyArn", "Key that encrypts the bucket, and what the stack makes.")
     return Project(
         name=parameter(
             scope,
@@ -139,23 +141,30 @@ def project(scope: Construct) -> Project:
             required="the name of a bucket",
             length=63,
         ),
-        key_arn=parameter(
-            scope,
-            "KmsKeyArn",
-            "Key that encrypts the bucket, the jobs' volumes and the endpoint's.",
-            pattern="arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[a-zA-Z0-9-]+",
-            required="the ARN of a key (not of an alias)",
-            length=256,
-        ),
+        key_arn=key_arn,
+        data_key_arn=key_arn,
+        registry=Aws.ACCOUNT_ID,
         repository=parameter(
             scope,
             "RepositoryName",
-            "ECR repository of the container image, in this account and region.",
+            "ECR repository of the container image, in this region.",
             pattern="[a-z0-9]+([._/-][a-z0-9]+)*",
             required="the name of an ECR repository",
             length=256,
         ),
         boundary_arn=_boundary(scope),
+    )
+
+
+def key(scope: Construct, name: str, description: str) -> str:
+    """Return the ARN of a key."""
+    return parameter(
+        scope,
+        name,
+        description,
+        pattern="arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[a-zA-Z0-9-]+",
+        required="the ARN of a key (not of an alias)",
+        length=256,
     )
 
 

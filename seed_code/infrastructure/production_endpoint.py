@@ -81,7 +81,7 @@ def _capture(
             scope, "CapturePercent", "Share of requests that are kept.", least=1, most=100
         ),
         destination_s3_uri=f"s3://{release.project.bucket}/releases/{release.id}/capture",
-        kms_key_id=release.project.key_arn,
+        kms_key_id=release.project.data_key_arn,
         capture_options=[option(capture_mode="Input"), option(capture_mode="Output")],
         capture_content_type_header=sagemaker.CfnEndpointConfig.CaptureContentTypeHeaderProperty(
             csv_content_types=["text/csv"],

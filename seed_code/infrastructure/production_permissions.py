@@ -51,7 +51,9 @@ def endpoint_role(scope: Construct, project: Project, condition: CfnCondition) -
         [
             Grant(["s3:GetObject"], project.objects("releases/*/model/*"), RELEASES),
             may_write(project, "releases/*/capture/"),
-            Grant(["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"], [project.key_arn]),
+            Grant(
+                ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"], [project.data_key_arn]
+            ),
             Grant(
                 [
                     "logs:CreateLogGroup",
@@ -100,7 +102,7 @@ def assets_role(
         [
             Grant(["s3:GetObject"], project.objects("releases/*"), RELEASES),
             may_write(project, "releases/*/deployment/"),
-            Grant(["kms:Decrypt", "kms:GenerateDataKey"], [project.key_arn]),
+            Grant(["kms:Decrypt", "kms:GenerateDataKey"], [project.data_key_arn]),
             _files(
                 file_system_arn,
                 access_point_arn,
@@ -124,7 +126,8 @@ def guard_role(scope: Construct, release: Release) -> iam.Role:
         [
             *may_read(project, "releases/"),
             may_write(project, "releases/*/deployment/"),
-            Grant(["kms:Decrypt", "kms:GenerateDataKey"], [project.key_arn]),
+            # Of what it reads and writes, and of the topic.
+            Grant(["kms:Decrypt", "kms:GenerateDataKey"], [project.data_key_arn, project.key_arn]),
             Grant(
                 ["sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig"],
                 [

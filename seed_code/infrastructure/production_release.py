@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aws_cdk import CfnCondition, Fn, ICfnConditionExpression
 from constructs import Construct
 
 from infrastructure.grants import Project, arn
-from infrastructure.parameters import choice, parameter, project, release_label
+from infrastructure.parameters import choice, key, parameter, project, release_label
 
 __all__ = ["Release", "condition", "declare"]
 
@@ -67,7 +67,7 @@ def declare(scope: Construct) -> Release:
         "lambda",
     )
     return Release(
-        project=project(scope),
+        project=_project(scope),
         id=parameter(
             scope,
             "ReleaseId",
@@ -87,6 +87,15 @@ def declare(scope: Construct) -> Release:
             required="the ARN of a topic",
             length=512,
         ),
+    )
+
+
+def _project(scope: Construct) -> Project:
+    """Return the project, whose bucket and images may be in another account than production."""
+    return replace(
+        project(scope),
+        data_key_arn=key(scope, "DataKeyArn", "Key that encrypts the bucket's objects."),
+        registry=Fn.select(0, Fn.split(".", Fn.ref("ImageUri"))),
     )
 
 

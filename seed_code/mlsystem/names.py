@@ -161,6 +161,11 @@ class Names:
         return f"{self.project}-prod"
 
     @property
+    def production_place(self) -> str:
+        """The parameter (SSM) that says what production uses of the account that it is in."""
+        return f"/mlsystem/{self.project}-production"
+
+    @property
     def model_package_group(self) -> str:
         return bounded(self.project, LIMITS["model_package_group"])
 

@@ -10,6 +10,7 @@ module            holds
 ``releases``      what earlier releases were made of
 ``files``         digests of files
 ``registry``      versions of the model: approved ones, and the champion
+``accounts``      clients in the account that production is in
 ``configuration`` parameters and tags of the stacks
 ``acceptance``    the Dev stage's test: what an endpoint must do before a person is asked
 ``endpoint``      requests to the endpoint, and how long they take

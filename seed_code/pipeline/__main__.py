@@ -26,11 +26,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from mlsystem.errors import MLSystemError
 from mlsystem.names import Names
-from pipeline import production, tested
+from pipeline import accounts, production, tested
 from pipeline.acceptance import accept
 from pipeline.build import build
 from pipeline.environment import (
     AcceptanceEnvironment,
+    ApprovalEnvironment,
     BuildEnvironment,
     ProductionEnvironment,
     read,
@@ -41,14 +42,14 @@ __all__ = ["main"]
 
 _UNKNOWN = 3
 
-Client = Callable[[str], Any]
+Client = Callable[..., Any]
 Command = Callable[[argparse.Namespace, Client], int | None]
 
 
 def main(arguments: Sequence[str], client: Client) -> int:
     """Do what the command line `arguments` says; return the exit code.
 
-    `client` makes the client of an AWS service by its name.
+    `client` makes the client of an AWS service by its name, with credentials when they are given.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -95,7 +96,7 @@ def _test(options: argparse.Namespace, client: Client) -> None:
 
 
 def _approve(_: argparse.Namespace, client: Client) -> None:
-    production.approve(read(ProductionEnvironment, os.environ), client)
+    production.approve(read(ApprovalEnvironment, os.environ), client, Path.cwd())
 
 
 def _promote(_: argparse.Namespace, client: Client) -> None:
@@ -103,7 +104,8 @@ def _promote(_: argparse.Namespace, client: Client) -> None:
 
 
 def _rollback(options: argparse.Namespace, client: Client) -> None:
-    rollback(options.project, options.to, client, _now(), dry_run=options.dry_run)
+    there = accounts.of_production(client, options.production_role, "rollback")
+    rollback(options.project, options.to, client, _now(), dry_run=options.dry_run, there=there)
 
 
 def _now() -> datetime.datetime:
@@ -138,6 +140,10 @@ def _parser() -> argparse.ArgumentParser:
     back.add_argument(
         "--dry-run", action="store_true", help="say from which release to which, change nothing"
     )
+    back.add_argument(
+        "--production-role", metavar="ARN", default=accounts.HERE,
+        help="to assume where production is in another account; default: it is in this one",
+    )  # fmt: skip
     back.set_defaults(command=_rollback)
     return parser
 

@@ -17,9 +17,9 @@ __all__ = ["OF_PROJECT", "dev", "production", "tags", "workflow"]
 # Of the production stack: what is the project's, whichever release is deployed.
 OF_PROJECT = frozenset(
     {
-        "AccessPointArn", "DataBucketName", "FileSystemArn", "FunctionSecurityGroup", "KmsKeyArn",
-        "NotificationTopicArn", "PermissionsBoundaryArn", "PrivateSubnetA", "PrivateSubnetB",
-        "ProjectName", "RepositoryName", "VpcId",
+        "AccessPointArn", "DataBucketName", "DataKeyArn", "FileSystemArn", "FunctionSecurityGroup",
+        "KmsKeyArn", "NotificationTopicArn", "PermissionsBoundaryArn", "PrivateSubnetA",
+        "PrivateSubnetB", "ProjectName", "RepositoryName", "VpcId",
     }
 )  # fmt: skip
 
@@ -68,7 +68,11 @@ def production(
     image_uri: str,
     api_image_uri: str,
 ) -> dict[str, Any]:
-    """Return the configuration of the production stack for the release `names`."""
+    """Return the configuration of the production stack for the release `names`.
+
+    Without what production uses of the account that it is in, which may be another one:
+    :func:`pipeline.production.approve` adds it.
+    """
     of_release = {
         "ReleaseId": names.release,
         "Release": names.label,
@@ -80,8 +84,8 @@ def production(
         **_traffic(settings.deploy.production),
         **_api(settings.deploy.api),
     }
-    parameters = {**_project(environment), **_surroundings(environment), **of_release}
-    return {"Parameters": parameters, "Tags": tags(environment)}
+    of_project = {**_named(environment), "DataKeyArn": environment.kms_key_arn}
+    return {"Parameters": {**of_project, **of_release}, "Tags": tags(environment)}
 
 
 def _machines(production: Production) -> dict[str, str]:
@@ -140,24 +144,17 @@ def _text(number: float) -> str:
     return f"{number:f}".rstrip("0").rstrip(".")
 
 
-def _surroundings(environment: BuildEnvironment) -> dict[str, str]:
-    """Return what production uses of the project."""
+def _project(environment: BuildEnvironment) -> dict[str, str]:
     return {
-        "NotificationTopicArn": environment.notification_topic_arn,
-        "VpcId": environment.vpc_id,
-        "PrivateSubnetA": environment.private_subnet_a,
-        "PrivateSubnetB": environment.private_subnet_b,
-        "FunctionSecurityGroup": environment.job_security_group,
-        "FileSystemArn": environment.file_system_arn,
-        "AccessPointArn": environment.access_point_arn,
+        **_named(environment),
+        "KmsKeyArn": environment.kms_key_arn,
+        "PermissionsBoundaryArn": environment.permissions_boundary_arn,
     }
 
 
-def _project(environment: BuildEnvironment) -> dict[str, str]:
+def _named(environment: BuildEnvironment) -> dict[str, str]:
     return {
         "ProjectName": environment.project_key,
         "DataBucketName": environment.data_bucket,
-        "KmsKeyArn": environment.kms_key_arn,
         "RepositoryName": environment.container_repository,
-        "PermissionsBoundaryArn": environment.permissions_boundary_arn,
     }

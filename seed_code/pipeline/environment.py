@@ -5,12 +5,18 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from mlsystem.errors import UserError
 
-__all__ = ["AcceptanceEnvironment", "BuildEnvironment", "ProductionEnvironment", "read"]
+__all__ = [
+    "AcceptanceEnvironment",
+    "ApprovalEnvironment",
+    "BuildEnvironment",
+    "ProductionEnvironment",
+    "read",
+]
 
 _FIX = "pipeline.yml sets it for builds that the pipeline starts"
 
@@ -37,13 +43,6 @@ class BuildEnvironment:
     """Whether the pipeline has a Prod stage."""
     api_repository: str
     api_repository_uri: str
-    notification_topic_arn: str
-    vpc_id: str
-    private_subnet_a: str
-    private_subnet_b: str
-    job_security_group: str
-    file_system_arn: str
-    access_point_arn: str
 
 
 @dataclass(frozen=True)
@@ -64,9 +63,21 @@ class ProductionEnvironment:
     release: str
     pipeline_name: str
     model_package_group: str
+    production_access_role_arn: str
+    """Role to assume in the account that production is in, or ``none`` when it is this one."""
 
 
-E = TypeVar("E", BuildEnvironment, AcceptanceEnvironment, ProductionEnvironment)
+@dataclass(frozen=True)
+class ApprovalEnvironment(ProductionEnvironment):
+    """Of the first of them, which is also given what Build wrote."""
+
+    build: str = field(metadata={"variable": "CODEBUILD_SRC_DIR_Build"})
+    """Folder of that artifact; CodeBuild names the variable after it."""
+
+
+E = TypeVar(
+    "E", BuildEnvironment, AcceptanceEnvironment, ProductionEnvironment, ApprovalEnvironment
+)
 
 
 def read(kind: type[E], variables: Mapping[str, str]) -> E:
@@ -79,13 +90,13 @@ def read(kind: type[E], variables: Mapping[str, str]) -> E:
     """
     accepted = typing.get_type_hints(kind)
     values: dict[str, Any] = {}
-    for field in dataclasses.fields(kind):
-        name = field.name.upper()
+    for each in dataclasses.fields(kind):
+        name = each.metadata.get("variable", each.name.upper())
         value = variables.get(name, "")
-        choices = typing.get_args(accepted[field.name])
+        choices = typing.get_args(accepted[each.name])
         if not value:
             raise UserError(f"environment variable {name}", "not set", "a value", _FIX)
         if choices and value not in choices:
             raise UserError(f"environment variable {name}", repr(value), " or ".join(choices))
-        values[field.name] = value
+        values[each.name] = value
     return kind(**values)

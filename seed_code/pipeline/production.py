@@ -3,10 +3,14 @@
 ``approve``
     The release's version in the registry becomes ``Approved``. A production stack whose very first
     creation failed is deleted: it never answered anybody, and CloudFormation can do nothing else
-    with it. (An action that replaces failed stacks would also delete one that answers.)
+    with it. (An action that replaces failed stacks would also delete one that answers.) The stack's
+    parameters are those that Build wrote, and what production uses of the account that it is in:
+    that account says so itself, when it is needed.
 
 ``promote``
     Production answers with the release, which therefore is the champion.
+
+Both ask production in its own account (:mod:`pipeline.accounts`); the registry is the project's.
 """
 
 from __future__ import annotations
@@ -14,20 +18,23 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError, WaiterError
 
+from infrastructure.files import write_whole
 from mlsystem.errors import PlatformError
 from mlsystem.names import Names
-from pipeline import registry
-from pipeline.environment import ProductionEnvironment
+from pipeline import accounts, registry
+from pipeline.environment import ApprovalEnvironment, ProductionEnvironment
 
 __all__ = ["SERVING_RELEASE", "approve", "describe", "outputs", "promote"]
 
 SERVING_RELEASE = "ServingRelease"
 """Output of the production stack: the release that answers."""
 
+_CONFIGURATION = "prod-configuration.json"
 # Of a stack whose creation failed. All of them mean that it never existed for anybody.
 _NEVER_CREATED = {"CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED"}
 _WAIT = {"Delay": 10, "MaxAttempts": 90}
@@ -35,8 +42,8 @@ _OK = 200
 _HEALTH = {"httpMethod": "GET", "resource": "/health", "path": "/health", "headers": {}}
 
 
-def approve(environment: ProductionEnvironment, client: Callable[[str], Any]) -> None:
-    """Record the approval; make room for the stack.
+def approve(environment: ApprovalEnvironment, client: Callable[..., Any], output: Path) -> None:
+    """Record the approval; make room for the stack; write its whole configuration to `output`.
 
     Raises
     ------
@@ -52,11 +59,15 @@ def approve(environment: ProductionEnvironment, client: Callable[[str], Any]) ->
         sagemaker, package, f"Approved in pipeline {environment.pipeline_name}: {names.release}"
     )
     print(f"Approved: {package.arn}")
-    _clear(client("cloudformation"), names.prod_stack)
+    there = _production(environment, client, names)
+    _clear(there("cloudformation"), names.prod_stack)
+    configuration = json.loads((Path(environment.build) / _CONFIGURATION).read_text("utf-8"))
+    configuration["Parameters"] |= _place(there("ssm"), names)
+    write_whole(output / _CONFIGURATION, json.dumps(configuration, indent=2) + "\n")
 
 
 def promote(
-    environment: ProductionEnvironment, client: Callable[[str], Any], now: datetime.datetime
+    environment: ProductionEnvironment, client: Callable[..., Any], now: datetime.datetime
 ) -> None:
     """Record that production answers with the release, after asking it.
 
@@ -66,12 +77,13 @@ def promote(
         It does not.
     """
     names = Names(environment.project_key, environment.release)
-    _require_serving(client("lambda"), names)
+    there = _production(environment, client, names)
+    _require_serving(there("lambda"), names)
     sagemaker = client("sagemaker")
     package = registry.of_release(sagemaker, environment.model_package_group, names.release)
     registry.served(sagemaker, package, now)
     print(f"In production: {package.arn}")
-    stack = describe(client("cloudformation"), names.prod_stack)
+    stack = describe(there("cloudformation"), names.prod_stack)
     print(f"POST {outputs(stack)['ApiUrl']}/predict")
 
 
@@ -90,6 +102,19 @@ def describe(cloudformation: Any, stack: str) -> dict[str, Any] | None:
 def outputs(stack: dict[str, Any] | None) -> dict[str, str]:
     """Return the outputs of a described `stack`."""
     return {item["OutputKey"]: item["OutputValue"] for item in (stack or {}).get("Outputs", [])}
+
+
+def _production(
+    environment: ProductionEnvironment, client: Callable[..., Any], names: Names
+) -> Callable[..., Any]:
+    return accounts.of_production(client, environment.production_access_role_arn, names.label)
+
+
+def _place(ssm: Any, names: Names) -> dict[str, str]:
+    """Return the parameters that production's account gives, as its stack of pipeline.yml says."""
+    found = ssm.get_parameter(Name=names.production_place)["Parameter"]["Value"]
+    place: dict[str, str] = json.loads(found)
+    return place
 
 
 def _clear(cloudformation: Any, stack: str) -> None:

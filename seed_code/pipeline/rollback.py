@@ -33,10 +33,11 @@ _AT_ONCE = {"TrafficShift": "CodeDeployDefault.LambdaAllAtOnce", "AlarmsStop": "
 def rollback(
     project: str,
     to: str | None,
-    client: Callable[[str], Any],
+    client: Callable[..., Any],
     now: datetime.datetime,
     *,
     dry_run: bool = False,
+    there: Callable[..., Any] | None = None,
 ) -> str:
     """Return production of `project` to another release; return which that is.
 
@@ -52,6 +53,9 @@ def rollback(
         The time.
     dry_run
         Only say from which release to which; change nothing.
+    there
+        Like `client`, in the account that production is in (:mod:`pipeline.accounts`); by default
+        `client` itself.
 
     Raises
     ------
@@ -60,7 +64,7 @@ def rollback(
     PlatformError
         CloudFormation could not; the present release still answers.
     """
-    cloudformation, sagemaker = client("cloudformation"), client("sagemaker")
+    cloudformation, sagemaker = (there or client)("cloudformation"), client("sagemaker")
     stack = _names(project, "none").prod_stack
     present = describe(cloudformation, stack)
     serving = outputs(present).get(SERVING_RELEASE)
@@ -118,10 +122,11 @@ def _deploy(
 ) -> None:
     bucket = f"{names.project}-data"
     recorded = json.loads(_recorded(s3, bucket, names.prod_configuration_key))
+    template = json.loads(_recorded(s3, bucket, names.prod_template_key))
     cloudformation.update_stack(
         StackName=names.prod_stack,
         TemplateURL=_address(present["StackId"], bucket, names.prod_template_key),
-        Parameters=_parameters(recorded["Parameters"], present),
+        Parameters=_parameters(template, recorded["Parameters"], present),
         Capabilities=["CAPABILITY_IAM"],
         ClientRequestToken=token,
     )
@@ -171,15 +176,17 @@ def _address(stack_id: str, bucket: str, key: str) -> str:
     return f"https://{bucket}.s3.{region}.{suffix}/{key}"
 
 
-def _parameters(recorded: dict[str, str], present: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the release's own; what is the project's stays as it is now."""
+def _parameters(
+    template: dict[str, Any], recorded: dict[str, str], present: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Return those of `template`: the release's own, and the project's as they are now."""
     kept = {item["ParameterKey"] for item in present["Parameters"]} & configuration.OF_PROJECT
+    own = {name: _AT_ONCE.get(name, value) for name, value in recorded.items() if name not in kept}
     return [
-        {"ParameterKey": name, "UsePreviousValue": True}
-        if name in kept
-        else {"ParameterKey": name, "ParameterValue": _AT_ONCE.get(name, value)}
-        for name, value in recorded.items()
-    ]
+        *({"ParameterKey": name, "UsePreviousValue": True}
+          for name in template["Parameters"] if name in kept),
+        *({"ParameterKey": name, "ParameterValue": value} for name, value in own.items()),
+    ]  # fmt: skip
 
 
 def _recorded(s3: Any, bucket: str, key: str) -> str:

@@ -635,6 +635,14 @@ def test_an_event_starts_a_pipeline_and_its_end_is_an_event(
         ),
         ([stage("S", source()), stage("A", approval())], {"executionMode": "PARALLEL"}, "QUEUED"),
         (
+            [
+                stage("S", source()),
+                stage("A", approval() | {"roleArn": "arn:aws:iam::210987654321:role/there"}),
+            ],
+            {},
+            "role arn:aws:iam::210987654321:role/there of another account",
+        ),
+        (
             [stage("S", source()), stage("A", approval())],
             {"roleArn": "arn:aws:iam::000000000000:role/none"},
             "AssumeRole",

@@ -52,6 +52,10 @@ BAD = {
     "VpcCidr": "8.8.8.0/20",
     "NetworkEgress": "everywhere",
     "LogRetentionDays": "8",
+    "ProductionAccessRoleArn": "arn:aws:iam::123456789012:role/Admin",
+    "ProductionRoleArn": "123456789012",
+    "ProjectAccount": "none",
+    "ApproverRoleArn": "somebody",
     "SageMakerProjectName": "-a",
     "SageMakerProjectId": "no-id",
 }
@@ -71,6 +75,8 @@ def too_long(name: str) -> str:
     tail = "@example.com" if name == "NotificationEmail" else ""
     head = {"SageMakerProjectId": "p-", "RepositoryId": "a/", "RetrainSchedule": "cron("}
     start, end = head.get(name, ""), ")" if name == "RetrainSchedule" else tail
+    if name.endswith("RoleArn"):
+        start = "arn:aws:iam::123456789012:role/mlsystem/a/"
     if name == "ConnectionArn":
         partition, rest = "a" * 200, ":codeconnections:eu:123456789012:connection/" + "0" * 36
         return f"arn:{partition}{rest}"
@@ -103,6 +109,10 @@ def test_what_is_made_without_sagemaker_is_refused_too(
         (
             {"ConnectionArn": f"arn:aws:codeconnections:eu-1:123456789012:connection/{'0' * 36}"},
             "A ConnectionArn with CodeProvider CodeCommit; it would not be used",
+        ),
+        (
+            {"ProductionRoleArn": "arn:aws:iam::123456789012:role/mlsystem/a-p-1/r"},
+            "ProductionAccessRoleArn is none and ProductionRoleArn is not",
         ),
     ],
 )

@@ -6,30 +6,34 @@ it was removed: the difference is what docs/decisions/0016 and docs/how-to/publi
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from local_cloud.cloud import LocalCloud
 from scripts import project, removal
 from scripts.account import Account
 from scripts.errors import ScriptError
 from scripts.plan import Plan, carry_out
-from scripts.stacks import find
+from scripts.stacks import find, settled
 from tests.local_cloud.conftest import wait_for
 
 from .inventory import inventory, names
 from .organization import (
     ROOT,
+    WISH,
     Organization,
     Release,
     deploy,
+    failures,
     newer,
     policy,
     real_sources,
@@ -101,6 +105,54 @@ def running(cloud: LocalCloud, key: str) -> list[str]:
         *(build["id"] for build in builds if not build["buildComplete"]),
     ]
     return [name for name in names if name.startswith(key)]
+
+
+def test_the_production_side_of_a_project_is_made_alone_and_removed(
+    cloud: LocalCloud, account: Account, organization: Organization
+) -> None:
+    """As docs/how-to/production-account.md says; the project would be in another account."""
+    key = "churn-p-elsewhere"
+    with nothing_else_changes(cloud) as besides:
+        outputs = make_production_side(cloud, account, key, "111122223333")
+        services = {name.split()[0] for name in besides()}
+        assert not services & {"codebuild", "codecommit", "codepipeline", "ecr", "events", "s3"}
+        parameter = cloud.client("ssm").get_parameter(Name=f"/mlsystem/{key}-production")
+        place = json.loads(parameter["Parameter"]["Value"])
+        for name in ("AccessPointArn", "KmsKeyArn", "NotificationTopicArn", "VpcId"):
+            assert place[name] == outputs[name]
+        for role in (outputs["ProductionAccessRoleArn"], outputs["RollbackRoleArn"]):
+            assert f":role/mlsystem/{key}/" in role
+            with pytest.raises(ClientError, match="AccessDenied"):
+                cloud.client("sts").assume_role(RoleArn=role, RoleSessionName="an-administrator")
+
+        remove(account, key)
+        of_code = {f"s3 list_buckets {key}-data", f"codecommit list_repositories {key}"}
+        assert besides() == kept(outputs, key) - of_code
+        remove(account, key, delete_data=True)
+        assert besides() == set()
+
+
+def make_production_side(
+    cloud: LocalCloud, account: Account, key: str, project_account: str
+) -> Mapping[str, str]:
+    model, _, number = key.partition("-p-")
+    given = {
+        "ModelName": model,
+        "SageMakerProjectId": f"p-{number}",
+        "ProjectAccount": project_account,
+        "ApproverRoleArn": f"arn:aws:iam::{project_account}:role/service-role/approver",
+    }
+    host = f"{WISH.bucket}.s3.{cloud.region}.amazonaws.com"
+    stack_id = cloud.client("cloudformation").create_stack(
+        StackName=key,
+        TemplateURL=f"https://{host}/versions/v1/pipeline.yml",
+        Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in given.items()],
+        Capabilities=["CAPABILITY_IAM"],
+    )["StackId"]
+    stack = settled(account, stack_id)
+    assert stack is not None
+    assert stack.status == "CREATE_COMPLETE", failures(cloud, stack_id)
+    return stack.outputs
 
 
 def test_a_whole_project_is_removed(

@@ -84,6 +84,11 @@ def stacks():
     long = {"ModelName": "a" * 20, "SageMakerProjectId": "p-" + "a" * 18, "Production": "yes"}
     yield needs.project(**long)
     yield needs.project(**long, NetworkEgress="nat", NotificationEmail="a@b.de")
+    key = f"{long['ModelName']}-{long['SageMakerProjectId']}"
+    role = f"arn:aws:iam::123456789012:role/mlsystem/{key}/{'r' * 64}"
+    yield needs.project(**long, ProductionAccessRoleArn=role, ProductionRoleArn=role)
+    approver = f"arn:aws:iam::123456789012:role/aws-reserved/{'a' * 100}/{'r' * 64}"
+    yield needs.project(**long, ProjectAccount="123456789012", ApproverRoleArn=approver)
     arns = {
         f"PrincipalArn{number}": f"arn:aws:iam::123456789012:role/service-role/{'r' * 64}"
         for number in range(1, 6)

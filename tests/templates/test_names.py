@@ -29,6 +29,7 @@ LIMITS = {
     "AWS::Logs::LogGroup": (512, r"[.\-_/#A-Za-z0-9]+"),
     "AWS::S3::Bucket": (63, r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]"),
     "AWS::SNS::Topic": (256, r"[A-Za-z0-9_-]+"),
+    "AWS::SSM::Parameter": (1011, r"/mlsystem/[A-Za-z0-9_.-]+"),
     "AWS::SageMaker::Endpoint": (63, r"[a-zA-Z0-9](-*[a-zA-Z0-9])*"),
     "AWS::SageMaker::EndpointConfig": (63, r"[a-zA-Z0-9](-*[a-zA-Z0-9])*"),
     "AWS::SageMaker::Model": (63, r"[a-zA-Z0-9](-*[a-zA-Z0-9])*"),
@@ -86,6 +87,19 @@ def test_every_name_is_one_that_its_service_takes(parameters):
         assert len(resource.name) <= limit, resource.name
         assert re.fullmatch(pattern, resource.name), resource.name
         assert "--" not in resource.name, resource.name
+
+
+@EXAMINE
+@given(EXAMPLES)
+def test_both_sides_of_a_project_have_the_same_names(parameters):
+    """So a role's path, a function's or a stack's name is known before the other side is made."""
+    side = evaluate(DOCUMENT, {**parameters, "ProjectAccount": "210987654321"})
+    named = {(each.logical_id, each.name) for each in every_name(side)}
+    here = evaluate(DOCUMENT, parameters)
+    assert named
+    assert named <= {(each.logical_id, each.name) for each in every_name(here)}
+    for role in side.of_type("AWS::IAM::Role"):
+        assert role.properties["Path"] == f"/mlsystem/{key_of(parameters)}/"
 
 
 @EXAMINE

@@ -68,7 +68,7 @@ def test_what_answers_is_never_replaced():
                  if action["Name"] == "DeployProd"]  # fmt: skip
     assert deploy["Configuration"]["ActionMode"] == "CREATE_UPDATE"
     assert deploy["Configuration"]["StackName"] == f"{KEY}-prod"
-    assert deploy["Configuration"]["TemplateConfiguration"] == "Build::prod-configuration.json"
+    assert deploy["Configuration"]["TemplateConfiguration"] == "Approval::prod-configuration.json"
 
 
 def test_without_production_nothing_of_it_is_there():
@@ -128,7 +128,7 @@ def test_every_artifact_is_made_before_it_is_used():
     for _, action in actions(needs.project()):
         assert {artifact["Name"] for artifact in action.get("InputArtifacts", [])} <= made
         made |= {artifact["Name"] for artifact in action.get("OutputArtifacts", [])}
-    assert made == {"Code", "Build"}
+    assert made == {"Code", "Build", "Approval"}
 
 
 def test_the_environment_of_an_action_is_json():

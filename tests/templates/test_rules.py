@@ -16,6 +16,8 @@ STACKS = {
     "studio-first": lambda: needs.studio(Version1="none", S3Templates="no"),
     "nat": lambda: needs.projects()[0],
     "endpoints": lambda: needs.projects()[1],
+    "elsewhere": needs.elsewhere,
+    "production": needs.production,
 }
 
 

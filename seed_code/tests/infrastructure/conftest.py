@@ -23,6 +23,7 @@ PARAMETERS: dict[str, Any] = {
     "ProjectName": "churn",
     "DataBucketName": "bucket",
     "KmsKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/5b1f3a52-0d5b-4e2c-9d7f-000000000000",
+    "DataKeyArn": "arn:aws:kms:eu-west-1:210987654321:key/5b1f3a52-0d5b-4e2c-9d7f-111111111111",
     "RepositoryName": "churn/image",
     "PermissionsBoundaryArn": "arn:aws:iam::123456789012:policy/boundary",
     "Release": "r-1",
@@ -64,7 +65,7 @@ def template(templates: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def resolve(value: Any, reference: Callable[[str], Any]) -> Any:
-    """Return `value` with CloudFormation's references and joins replaced; every condition holds."""
+    """Return `value` with CloudFormation's functions replaced; every condition holds."""
     if isinstance(value, list):
         return [resolve(item, reference) for item in value]
     if not isinstance(value, dict):

@@ -40,13 +40,7 @@ VARIABLES = {
     "PRODUCTION": "no",
     "API_REPOSITORY": f"{KEY}-api",
     "API_REPOSITORY_URI": f"{REGISTRY}/{KEY}-api",
-    "NOTIFICATION_TOPIC_ARN": f"arn:aws:sns:eu-west-1:123456789012:{KEY}-notifications",
-    "VPC_ID": "vpc-0a",
-    "PRIVATE_SUBNET_A": "subnet-0a",
-    "PRIVATE_SUBNET_B": "subnet-0b",
-    "JOB_SECURITY_GROUP": "sg-0a",
-    "FILE_SYSTEM_ARN": "arn:aws:elasticfilesystem:eu-west-1:123456789012:file-system/fs-0a",
-    "ACCESS_POINT_ARN": "arn:aws:elasticfilesystem:eu-west-1:123456789012:access-point/fsap-0a",
+    "PRODUCTION_ACCESS_ROLE_ARN": "none",
     "ENDPOINT_NAME": f"{KEY}-dev",
 }
 
@@ -59,9 +53,27 @@ class Aws:
 
     def __init__(self) -> None:
         self._stubbed: dict[str, tuple[Any, Stubber]] = {}
+        self._elsewhere: tuple[dict[str, str], Aws] | None = None
 
-    def __call__(self, service: str) -> Any:
-        return self._of(service)[0]
+    def __call__(self, service: str, **credentials: str) -> Any:
+        if not credentials:
+            return self._of(service)[0]
+        assert self._elsewhere is not None
+        assumed, there = self._elsewhere
+        assert credentials == assumed
+        return there(service)
+
+    def assumes(self, role_arn: str, session: str) -> Aws:
+        """Announce that the role is assumed; return the account that it leads to."""
+        given = {"AccessKeyId": "A" * 16, "SecretAccessKey": "secret", "SessionToken": "token"}
+        self.answers(
+            "sts", "assume_role", {"Credentials": {**given, "Expiration": 0}},
+            RoleArn=role_arn, RoleSessionName=session,
+        )  # fmt: skip
+        names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+        there = Aws()
+        self._elsewhere = dict(zip(names, given.values(), strict=True)), there
+        return there
 
     def _of(self, service: str) -> tuple[Any, Stubber]:
         if service not in self._stubbed:
@@ -138,6 +150,8 @@ class Aws:
     def check_all_asked(self) -> None:
         for _, stubber in self._stubbed.values():
             stubber.assert_no_pending_responses()
+        if self._elsewhere is not None:
+            self._elsewhere[1].check_all_asked()
 
 
 @pytest.fixture

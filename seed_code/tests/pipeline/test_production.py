@@ -21,6 +21,20 @@ STACK = f"{KEY}-prod"
 ARN = f"arn:aws:sagemaker:eu-west-1:123456789012:model-package/{KEY}"
 
 
+#: What production uses of the account that it is in.
+PLACE = {
+    "AccessPointArn": "arn:aws:elasticfilesystem:eu-west-1:210987654321:access-point/fsap-0a",
+    "FileSystemArn": "arn:aws:elasticfilesystem:eu-west-1:210987654321:file-system/fs-0a",
+    "FunctionSecurityGroup": "sg-0a",
+    "KmsKeyArn": "arn:aws:kms:eu-west-1:210987654321:key/2",
+    "NotificationTopicArn": f"arn:aws:sns:eu-west-1:210987654321:{KEY}-notifications",
+    "PermissionsBoundaryArn": "arn:aws:iam::210987654321:policy/boundary",
+    "PrivateSubnetA": "subnet-0a",
+    "PrivateSubnetB": "subnet-0b",
+    "VpcId": "vpc-0a",
+}
+
+
 def version(number, release, since=""):
     known = {"release": release} | ({"in_production_since": since} if since else {})
     return {"number": number, "CustomerMetadataProperties": known}
@@ -59,7 +73,24 @@ def last_word(capsys):
 
 
 @pytest.fixture
-def approved(aws, variables):
+def built(variables, monkeypatch, tmp_path):
+    """The artifact of the Build stage, and an empty folder for what is written."""
+    folder = tmp_path / "Build"
+    folder.mkdir()
+    text = json.dumps({"Parameters": {"ReleaseId": RELEASE}, "Tags": {"mlsystem-project": KEY}})
+    (folder / "prod-configuration.json").write_text(text)
+    monkeypatch.setenv("CODEBUILD_SRC_DIR_Build", str(folder))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "prod-configuration.json"
+
+
+def place(aws):
+    answer = {"Parameter": {"Value": json.dumps(PLACE)}}
+    aws.answers("ssm", "get_parameter", answer, Name=f"/mlsystem/{KEY}-production")
+
+
+@pytest.fixture
+def approved(aws, built):
     aws.packages(version(7, RELEASE), status=None)
     updated(
         aws, f"{ARN}/7", ModelApprovalStatus="Approved",
@@ -71,13 +102,51 @@ def approved(aws, variables):
 @pytest.mark.parametrize("status", ["CREATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"])
 def test_an_approval_is_recorded_and_production_left_alone(aws, status):
     stack(aws, status)
+    place(aws)
     assert main(["approve"], aws) == 0
 
 
 @pytest.mark.usefixtures("approved")
 def test_the_first_release_has_no_stack(aws):
     no_stack(aws)
+    place(aws)
     assert main(["approve"], aws) == 0
+
+
+@pytest.mark.usefixtures("approved")
+def test_what_production_uses_of_its_account_completes_what_build_wrote(aws, built):
+    no_stack(aws)
+    place(aws)
+    assert main(["approve"], aws) == 0
+    assert json.loads(built.read_text()) == {
+        "Parameters": {"ReleaseId": RELEASE, **PLACE}, "Tags": {"mlsystem-project": KEY},
+    }  # fmt: skip
+
+
+ELSEWHERE = f"arn:aws:iam::210987654321:role/mlsystem/{KEY}/there"
+
+
+@pytest.mark.usefixtures("approved")
+def test_an_approval_looks_where_production_is(aws, built, monkeypatch):
+    """The registry is the project's; stack and place are asked with the role of production."""
+    monkeypatch.setenv("PRODUCTION_ACCESS_ROLE_ARN", ELSEWHERE)
+    there = aws.assumes(ELSEWHERE, Names(KEY, RELEASE).label)
+    stack(there, "ROLLBACK_COMPLETE")
+    there.answers("cloudformation", "delete_stack", {}, StackName=STACK)
+    no_stack(there)
+    place(there)
+    assert main(["approve"], aws) == 0
+    assert json.loads(built.read_text())["Parameters"]["VpcId"] == PLACE["VpcId"]
+
+
+def test_a_champion_is_asked_where_production_is(aws, variables, monkeypatch):
+    monkeypatch.setenv("PRODUCTION_ACCESS_ROLE_ARN", ELSEWHERE)
+    there = aws.assumes(ELSEWHERE, Names(KEY, RELEASE).label)
+    answers(there)
+    aws.packages(version(7, RELEASE), status=None)
+    aws.answers("sagemaker", "update_model_package", {"ModelPackageArn": f"{ARN}/7"})
+    stack(there)
+    assert main(["promote"], aws) == 0
 
 
 @pytest.mark.usefixtures("approved")
@@ -86,6 +155,7 @@ def test_a_stack_that_never_was_makes_room(aws, status, capsys):
     stack(aws, status)
     aws.answers("cloudformation", "delete_stack", {}, StackName=STACK)
     no_stack(aws)
+    place(aws)
     assert main(["approve"], aws) == 0
     assert f"Deleting {STACK}: {status}" in capsys.readouterr().out
 
@@ -173,28 +243,35 @@ def test_there_is_no_way_back_from_the_first():
 NAMES = Names(KEY, "r-1")
 RECORDED = {
     "Parameters": {
-        "VpcId": "vpc-1", "ReleaseId": "r-1", "TrafficShift": "own", "AlarmsStop": "yes",
+        "DataBucketName": "before", "ReleaseId": "r-1", "TrafficShift": "own", "AlarmsStop": "yes",
     },
     "Tags": {"mlsystem-project": KEY},
 }  # fmt: skip
+#: What is not recorded is of the account; what the present one has besides is not this one's.
+TEMPLATE = json.dumps({"Parameters": {name: {} for name in ("VpcId", *RECORDED["Parameters"])}})
+PRESENT = [
+    {"ParameterKey": name, "ParameterValue": "now"}
+    for name in ("DataBucketName", "DataKeyArn", "ReleaseId", "VpcId")
+]
 
-
+STACK_ARN = f"arn:aws:cloudformation:eu-west-1:123456789012:stack/{STACK}/1"
 TOKEN = "rollback-20260501T093000"
 
 
 @pytest.fixture
 def chosen(aws, variables):
-    arn = f"arn:aws:cloudformation:eu-west-1:123456789012:stack/{STACK}/1"
-    stack(
-        aws, serving="r-2", StackId=arn,
-        Parameters=[{"ParameterKey": "VpcId", "ParameterValue": "vpc-2"}],
-    )  # fmt: skip
+    stack(aws, serving="r-2", StackId=STACK_ARN, Parameters=PRESENT)
+    versions(aws)
+
+
+def versions(aws):
     aws.packages(version(2, "r-2", "2026-02"), version(1, "r-1", "2026-01"))
 
 
-def deployed(aws, token=ANY):
+def deployed(aws, token=ANY, there=None):
     aws.object(NAMES.prod_configuration_key, json.dumps(RECORDED))
-    aws.answers(
+    aws.object(NAMES.prod_template_key, TEMPLATE)
+    (there or aws).answers(
         "cloudformation", "update_stack", {"StackId": "arn:stack"},
         StackName=STACK, Capabilities=["CAPABILITY_IAM"], ClientRequestToken=token,
         TemplateURL=(
@@ -202,6 +279,7 @@ def deployed(aws, token=ANY):
         ),
         Parameters=[
             {"ParameterKey": "VpcId", "UsePreviousValue": True},
+            {"ParameterKey": "DataBucketName", "UsePreviousValue": True},
             {"ParameterKey": "ReleaseId", "ParameterValue": "r-1"},
             {"ParameterKey": "TrafficShift",
              "ParameterValue": "CodeDeployDefault.LambdaAllAtOnce"},
@@ -239,6 +317,17 @@ def test_the_release_before_is_deployed_as_it_was(aws, capsys):
     aws.answers("sagemaker", "update_model_package", {"ModelPackageArn": f"{ARN}/1"})
     assert main(["rollback", KEY], aws) == 0
     assert "from release r-2 back to r-1" in capsys.readouterr().out
+
+
+def test_the_way_back_leads_through_the_account_of_production(aws, variables):
+    there = aws.assumes(ELSEWHERE, "rollback")
+    stack(there, serving="r-2", StackId=STACK_ARN, Parameters=PRESENT)
+    versions(aws)
+    deployed(aws, there=there)
+    stack(there, "UPDATE_COMPLETE")
+    happened(there)
+    aws.answers("sagemaker", "update_model_package", {"ModelPackageArn": f"{ARN}/1"})
+    assert main(["rollback", KEY, "--production-role", ELSEWHERE], aws) == 0
 
 
 @pytest.mark.usefixtures("chosen")

@@ -99,9 +99,10 @@ def evaluate(
     document: Mapping[str, Any],
     parameters: Mapping[str, Any] | None = None,
     exports: Mapping[str, str] = EXPORTS,
+    account: str = ACCOUNT,
 ) -> Stack:
     """Return what `document` comes to; parameters that are not given have their defaults."""
-    return _Evaluation(document, dict(parameters or {}), exports).stack()
+    return _Evaluation(document, dict(parameters or {}), exports, account).stack()
 
 
 # --- what resources are called ------------------------------------------------------------------
@@ -123,6 +124,7 @@ NAMES = {
     "AWS::Logs::LogGroup": "LogGroupName",
     "AWS::S3::Bucket": "BucketName",
     "AWS::SNS::Topic": "TopicName",
+    "AWS::SSM::Parameter": "Name",
     "AWS::SageMaker::Endpoint": "EndpointName",
     "AWS::SageMaker::EndpointConfig": "EndpointConfigName",
     "AWS::SageMaker::Model": "ModelName",
@@ -181,6 +183,7 @@ ARNS = {
     "AWS::Logs::LogGroup": "arn:aws:logs:{r}:{a}:log-group:{n}",
     "AWS::S3::Bucket": "arn:aws:s3:::{n}",
     "AWS::SNS::Topic": "arn:aws:sns:{r}:{a}:{n}",
+    "AWS::SSM::Parameter": "arn:aws:ssm:{r}:{a}:parameter{n}",
     "AWS::SageMaker::Endpoint": "arn:aws:sagemaker:{r}:{a}:endpoint/{n}",
     "AWS::SageMaker::EndpointConfig": "arn:aws:sagemaker:{r}:{a}:endpoint-config/{n}",
     "AWS::SageMaker::Model": "arn:aws:sagemaker:{r}:{a}:model/{n}",
@@ -206,10 +209,15 @@ _REF_IS_ARN = {
 
 class _Evaluation:
     def __init__(
-        self, document: Mapping[str, Any], parameters: dict[str, Any], exports: Mapping[str, str]
+        self,
+        document: Mapping[str, Any],
+        parameters: dict[str, Any],
+        exports: Mapping[str, str],
+        account: str,
     ) -> None:
         self._document = document
         self._exports = exports
+        self._account = account
         declared = document.get("Parameters", {})
         unknown = set(parameters) - set(declared)
         assert not unknown, f"no such parameters: {sorted(unknown)}"
@@ -257,7 +265,8 @@ class _Evaluation:
         body = self._resources[logical_id]
         path = self.value(body.get("Properties", {}).get("Path", "/"))
         pattern = ARNS.get(body["Type"], "{n}")
-        return pattern.format(r=REGION, a=ACCOUNT, s=STACK, n=self._name(logical_id), p=path)
+        name = self._name(logical_id)
+        return pattern.format(r=REGION, a=self._account, s=STACK, n=name, p=path)
 
     # --- values
 
@@ -276,7 +285,7 @@ class _Evaluation:
 
     def ref(self, name: str) -> Any:
         pseudo = {
-            "AWS::AccountId": ACCOUNT,
+            "AWS::AccountId": self._account,
             "AWS::NoValue": NONE,
             "AWS::Partition": "aws",
             "AWS::Region": REGION,

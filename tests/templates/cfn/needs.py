@@ -17,17 +17,20 @@ from typing import Any
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 from cfn import workflow
-from cfn.evaluation import REGION, Resource, Stack, evaluate, load, walk
+from cfn.evaluation import ACCOUNT, REGION, Resource, Stack, evaluate, load, walk
 from cfn.statements import as_list, documents
 
 __all__ = [
     "HANDLERS",
     "NEVER",
+    "PROJECT_ACCOUNT",
     "UNUSED",
     "all_actions",
     "all_arns",
     "all_keys",
+    "elsewhere",
     "needed",
+    "production",
     "project",
     "projects",
     "studio",
@@ -340,22 +343,44 @@ _CONNECTION = (
 
 
 @functools.cache
-def project(**parameters: str) -> Stack:
+def project(*, account: str = ACCOUNT, **parameters: str) -> Stack:
     """Return what pipeline.yml comes to."""
-    return evaluate(load("pipeline.yml"), parameters)
+    return evaluate(load("pipeline.yml"), parameters, account=account)
+
+
+#: The account of a project, of which ours has the production side.
+PROJECT_ACCOUNT = "210987654321"
+
+
+def elsewhere(account: str = ACCOUNT) -> Stack:
+    """Return a project whose production is in another account: the one of :func:`production`."""
+    there = production().resources
+    return project(
+        account=account,
+        ProductionAccessRoleArn=there["ProductionAccessRole"].arn,
+        ProductionRoleArn=there["ProductionRole"].arn,
+    )
+
+
+def production() -> Stack:
+    """Return the production side of a project of :data:`PROJECT_ACCOUNT`."""
+    approver = f"arn:aws:iam::{PROJECT_ACCOUNT}:role/service-role/approver"
+    return project(ProjectAccount=PROJECT_ACCOUNT, ApproverRoleArn=approver)
 
 
 def projects() -> list[Stack]:
-    """Return a project for each resource that a parameter brings in."""
+    """Return a project for each resource that a parameter brings in, or takes away."""
     return [
         project(NetworkEgress="nat", NotificationEmail="a@b.de", Production="yes"),
         project(NetworkEgress="endpoints", CodeProvider="CodeConnections",
                 ConnectionArn=_CONNECTION, RepositoryId="a/b"),
+        elsewhere(),
+        production(),
     ]  # fmt: skip
 
 
 @functools.cache
-def studio(**parameters: str) -> Stack:
+def studio(*, account: str = ACCOUNT, **parameters: str) -> Stack:
     """Return what studio.yml comes to, once it is published."""
     given = {
         "TemplateBucketName": "templates",
@@ -363,7 +388,7 @@ def studio(**parameters: str) -> Stack:
         "S3Templates": "yes",
         "Version1": "1",
     }
-    return evaluate(load("studio.yml"), given | parameters)
+    return evaluate(load("studio.yml"), given | parameters, account=account)
 
 
 def stacks() -> Iterator[Stack]:

@@ -22,6 +22,7 @@ _VALUES = {
     "ProjectKey": KEY,
     "DataBucketName": f"{KEY}-data",
     "KmsKeyArn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/Key",
+    "DataKeyArn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/Key",
     "RepositoryName": f"{KEY}-container",
     "PermissionsBoundaryArn": (
         f"arn:aws:iam::{ACCOUNT}:policy/mlsystem-organization/"
@@ -36,6 +37,7 @@ _VALUES = {
     "PrivateSubnetA": "PrivateSubnetA",
     "PrivateSubnetB": "PrivateSubnetB",
     "FunctionSecurityGroup": "JobSecurityGroup",
+    "ImageUri": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{KEY}-container@sha256:0",
     "ApiImageUri": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{KEY}-api@sha256:0",
     "Serving": "endpoint",
     "TrafficShift": "CodeDeployDefault.LambdaAllAtOnce",

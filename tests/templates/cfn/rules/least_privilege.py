@@ -100,6 +100,6 @@ def _overlaps(pattern: str, resource: str) -> bool:
 
 
 def _is_known(action: str, key: str) -> bool:
-    if key in {"aws:ViaAWSService", "aws:PrincipalArn"}:
+    if key in {"aws:PrincipalArn", "aws:ResourceAccount", "aws:ViaAWSService"}:
         return True
     return authorization.generic(key) in authorization.condition_keys(action)

@@ -1,5 +1,7 @@
 """A role is bounded, has a project's path and tag, and serves one service of this account.
 
+One serves a project of another account, and says by whose path or name.
+
 Where a service documents the condition keys of the confused deputy they are required; where it
 does not (API Gateway, CloudFormation, CodePipeline, Service Catalog), the account is checked if it
 is there.
@@ -44,6 +46,8 @@ _UNDOCUMENTED = {
 _BOUNDARIES = dict.fromkeys(("DeployRole", "ProductionRole"), EXPORTS["mlsystem-deploy-boundary"])
 #: The organization's own; its administrators say what they may.
 _UNBOUNDED = {"ApiLogRole", "LaunchRole"}
+#: Assumed from another account.
+_WAYS_IN = {"ProductionAccessRole", "RollbackRole"}
 
 
 def check(stack: Stack) -> Iterator[str]:
@@ -69,6 +73,9 @@ def _bounded(role: Resource) -> Iterator[str]:
 
 
 def _trust(role: Resource, statement: Mapping[str, Any]) -> Iterator[str]:
+    if role.logical_id in _WAYS_IN:
+        yield from _way_in(role, statement)
+        return
     services = set(as_list(statement["Principal"].get("Service", [])))
     if set(statement["Principal"]) != {"Service"} or not services:
         yield f"{role.logical_id}: trusts {statement['Principal']}; services alone may be trusted"
@@ -84,3 +91,17 @@ def _trust(role: Resource, statement: Mapping[str, Any]) -> Iterator[str]:
     arns = [*conditions.get("ArnEquals", {}), *conditions.get("ArnLike", {})]
     if "aws:SourceArn" not in arns:
         yield f"{role.logical_id}: no aws:SourceArn; it is required"
+
+
+def _way_in(role: Resource, statement: Mapping[str, Any]) -> Iterator[str]:
+    root = str(statement["Principal"].get("AWS", ""))
+    conditions = [
+        (key, str(value))
+        for block in statement.get("Condition", {}).values()
+        for key, value in block.items()
+    ]
+    if not root.endswith(":root") or len(conditions) != 1:
+        yield f"{role.logical_id}: trusts {statement['Principal']}; an account with one condition"
+    for key, value in conditions:
+        if key != "aws:PrincipalArn" or not value.startswith(root.removesuffix("root") + "role/"):
+            yield f"{role.logical_id}: {key} {value}; roles of {root} are required"
