@@ -150,7 +150,7 @@ class Account:
             role_session_name=service_principal.partition(".")[0],
             role_arn=role_arn,
             policy="",
-            duration=int(dt.timedelta(days=7).total_seconds()),  # a service renews its session
+            duration=int(dt.timedelta(days=365).total_seconds()),  # a service renews its session
             external_id="",
         )
         if service_principal == _LAMBDA and source_arn is not None:

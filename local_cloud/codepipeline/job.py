@@ -8,10 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import boto3
-
 from local_cloud.codepipeline.artifacts import Artifact, Store, file_in
 from local_cloud.codepipeline.declaration import Action
+from local_cloud.iam import Credentials
 
 if TYPE_CHECKING:
     from local_cloud.cloud import LocalCloud
@@ -110,15 +109,11 @@ class Job:
         )
         if not self.action.role_arn:
             return self._pipeline_client(service, source_arn)
-        credentials = self._pipeline_client("sts", source_arn).assume_role(
+        keys = self._pipeline_client("sts", source_arn).assume_role(
             RoleArn=self.action.role_arn, RoleSessionName=self.id
         )["Credentials"]
-        return boto3.Session().client(
-            service,
-            aws_access_key_id=credentials["AccessKeyId"],
-            aws_secret_access_key=credentials["SecretAccessKey"],
-            aws_session_token=credentials["SessionToken"],
-        )
+        assumed = Credentials(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
+        return self.cloud.client_as(service, assumed)
 
     def _pipeline_client(self, service: str, source_arn: str) -> Any:
         return self.cloud.client(

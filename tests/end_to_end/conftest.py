@@ -20,8 +20,8 @@ TIMEOUT_SECONDS = 180
 
 
 def share_caches(root: Path) -> None:
-    """Give a run's folder the images, and the Pythons of builds, that set-up made."""
-    for name in ("docker", "python"):
+    """Give a run's folder the images, the Pythons of builds and the caches that there are."""
+    for name in ("cache", "docker", "python"):
         (ROOT / ".local" / name).mkdir(parents=True, exist_ok=True)
         (root / name).symlink_to(ROOT / ".local" / name)
 

@@ -27,8 +27,8 @@ from local_cloud.project import Project
 from local_cloud.release import Approval, Release
 from local_cloud.sagemaker import address
 from local_cloud.summary import PipelineStage
+from tests.end_to_end.conftest import ROOT, share_caches
 
-ROOT = Path(__file__).parents[2]
 SAGEMAKER = "sagemaker.amazonaws.com"
 FORM = {"ModelName": "churn", "Production": "no"}
 DEADLINE_SECONDS = 240
@@ -39,9 +39,7 @@ pytestmark = pytest.mark.xdist_group("projects")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """An account whose images and build Pythons are the repository's."""
     root = tmp_path_factory.mktemp("projects")
-    for name in ("docker", "python"):
-        (ROOT / ".local" / name).mkdir(parents=True, exist_ok=True)
-        (root / name).symlink_to(ROOT / ".local" / name)
+    share_caches(root)
     with LocalCloud(root, wait_factor=0.02) as started:
         yield started
 

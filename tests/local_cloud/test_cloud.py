@@ -65,6 +65,23 @@ def test_a_role_gets_an_environment_of_its_own(cloud: LocalCloud, make_role: Mak
     assert client.get_caller_identity()["Arn"].endswith(f"assumed-role/{name}/sagemaker")
 
 
+def test_a_client_is_made_once_and_the_roles_trust_asked_each_time(
+    cloud: LocalCloud, make_role: MakeRole
+) -> None:
+    role = make_role()
+    whose = {"role_arn": role, "service_principal": "sagemaker.amazonaws.com"}
+    client = cloud.client("sts", **whose)
+    assert cloud.client("sts", **whose) is client
+    assert cloud.client("sts") is not client
+    other = {"Effect": "Allow", "Principal": {"Service": "a.com"}, "Action": "sts:AssumeRole"}
+    cloud.client("iam").update_assume_role_policy(
+        RoleName=role.rpartition("/")[2],
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [other]}),
+    )
+    with pytest.raises(TrustError):
+        cloud.client("sts", **whose)
+
+
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="the table of sockets is Linux's")
 def test_it_listens_on_the_loopback_address_only(cloud: LocalCloud) -> None:
     port = int(cloud.endpoint_url.rpartition(":")[2])
