@@ -23,7 +23,7 @@ from local_cloud.cloud import LocalCloud
 from local_cloud.traffic import Traffic
 
 RESULTS = ROOT / "bench" / "results" / "releases.json"
-WAIT_FACTOR = 0.02
+WAIT_FACTOR = 0.01
 REQUESTS_PER_SECOND = 40.0
 FUNCTION_EVERY = 10
 #: As short as it may be: what could lose a request is there all the same.

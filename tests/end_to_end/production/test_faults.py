@@ -76,6 +76,21 @@ SAYS_NOTHING_AS_ALIAS = (
         return {{"statusCode": 200, "headers": headers, "body": "{{}}"}}
 {HANDLE}""",
 )
+SLOW_AS_ALIAS = (
+    (
+        APP,
+        HANDLE,
+        f"""\
+    if context.invoked_function_arn.endswith(":live"):
+        os.environ["LIVE"] = "yes"
+{HANDLE}""",
+    ),
+    (
+        PREDICTOR,
+        PREDICT,
+        '        if "LIVE" in __import__("os").environ:\n    ' + SLEEP.format(0.3) + PREDICT,
+    ),
+)
 NEVER_REPORTS = (CHECKS, JUDGED, "    return\n")
 NEVER_REPORTS_AFTERWARDS = (
     CHECKS,
@@ -283,17 +298,22 @@ def test_an_alarm_that_somebody_has_deleted(production):
     assert_told_once(ended, "FAILURE")
 
 
-def test_an_alarm_that_is_faster_than_the_hook(production):
+@pytest.mark.parametrize(
+    ("guard", "faults"), [("before", [SLOW]), ("after", SLOW_AS_ALIAS)], ids=["before", "after"]
+)
+def test_an_alarm_that_is_faster_than_the_hook(production, guard, faults):
     """The hook's own requests are slow, for longer than the alarm looks at them."""
     first = production.make_sure()
-    slow = production.in_function(SLOW, AlarmLatencyMs="100", ApiTimeoutSeconds="3")
-    begun = production.begin(**slow, CheckRequests="20")
+    slow = production.in_function(*faults, AlarmLatencyMs="100", ApiTimeoutSeconds="3")
+    begun = production.begin(**slow, **AT_ONCE, CheckRequests="20")
     ended = begun.end()
     assert_stopped_by_alarm(production, ended, first, "slow")
 
-    # Late, and not asked again: its word counts no more.
-    wait(lambda: "the deployment had ended" in production.log("before"))
-    assert production.log("before").count(f'"release": "{ended.id}", "guard"') == 1
+    # Late, and not asked again: its word counts no more, and nobody hears it.
+    said = f'"release": "{ended.id}", "guard": "{guard}"'
+    wait(lambda: said in production.log(guard))
+    wait(lambda: "the deployment had ended" in production.log(guard).partition(said)[2])
+    assert production.log(guard).count(said) == 1
     assert begun.describe()["status"] == "Stopped"
     assert begun.mails() == ended.mails
     assert production.serving == first
