@@ -315,7 +315,7 @@ def test_an_alarm_that_is_faster_than_the_hook(production, guard, faults):
     wait(lambda: "the deployment had ended" in production.log(guard).partition(said)[2])
     assert production.log(guard).count(said) == 1
     assert begun.describe()["status"] == "Stopped"
-    assert begun.mails() == ended.mails
+    assert not [mail for mail in begun.mails() if "refused" in mail]
     assert production.serving == first
 
 
