@@ -69,9 +69,9 @@ def _slowest_seconds(version_arn: str, cloudwatch: Any) -> float | None:
 
 
 def _may_have_traffic(names: Names, bucket: str, s3: Any) -> bool:
-    """Return whether the guard before traffic has let any come."""
+    """Return whether the guard before traffic has let any come; without a report it may have."""
     key = f"{names.deployment_prefix}/before.json"
     if not s3.list_objects_v2(Bucket=bucket, Prefix=key).get("Contents"):
-        return False
+        return True
     report = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
     return bool(report["passed"])

@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 
     synth = commands.add_parser(
         "synth",
-        help="write the CloudFormation templates workflow.json and dev.json",
+        help="write the CloudFormation templates workflow.json, dev.json and prod.json",
         allow_abbrev=False,
     )
     synth.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for it")

@@ -83,7 +83,7 @@ def _runtime_url(scope: Construct, release: Release, subnets: list[str], functio
     )
     endpoint = ec2.CfnVPCEndpoint(
         scope,
-        "RuntimeVpcEndpoint",
+        "WayToEndpoint",
         vpc_endpoint_type="Interface",
         vpc_id=vpc,
         service_name=f"com.amazonaws.{Aws.REGION}.sagemaker.runtime",

@@ -90,7 +90,7 @@ def test_traffic_comes_only_to_what_was_checked(templates):
     """CodeDeploy's hooks do not run when the alias is made: the first release has a check too."""
     before = needs(templates, "LiveAlias")
     assert {"ReleaseCheck", "DeploymentGroup", "BeforeHook", "AfterHook"} <= before
-    assert {"ApiVersion", "Endpoint", "RuntimeVpcEndpoint"} <= needs(templates, "ReleaseCheck")
+    assert {"ApiVersion", "Endpoint", "WayToEndpoint"} <= needs(templates, "ReleaseCheck")
     for reachable in ("ApiStage", "Predict", "Health", "ApiMayAsk"):
         assert "LiveAlias" in needs(templates, reachable), reachable
 
@@ -243,7 +243,7 @@ def test_without_an_endpoint_nothing_of_one_is_there(templates):
     with_endpoint = {name for name, condition in conditions.items() if condition == "HasEndpoint"}
     assert {re.sub("[0-9A-F]{8}$", "", name) for name in with_endpoint} == {
         "Endpoint", "EndpointConfig", "EndpointRole", "Model", "ModelErrorsAlarm",
-        "RuntimeSecurityGroup", "RuntimeVpcEndpoint", "ScalableTarget", "ScalingPolicy",
+        "RuntimeSecurityGroup", "WayToEndpoint", "ScalableTarget", "ScalingPolicy",
     }  # fmt: skip
     variables = templates["prod"]["Resources"]["ApiFunction"]["Properties"]["Environment"]
     condition, _, otherwise = variables["Variables"][RUNTIME_URL]["Fn::If"]
@@ -252,7 +252,7 @@ def test_without_an_endpoint_nothing_of_one_is_there(templates):
 
 def test_the_way_to_the_endpoint_is_asked_by_its_own_name(production):
     """A network has one private DNS for a service: another way to it would be in the way."""
-    assert production["RuntimeVpcEndpoint"]["PrivateDnsEnabled"] is False
+    assert production["WayToEndpoint"]["PrivateDnsEnabled"] is False
     variables = production["ApiFunction"]["Environment"]["Variables"]
     assert variables[RUNTIME_URL] == "https://vpce-0a.example.com"
 
