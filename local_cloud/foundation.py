@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ class Foundation:
 
 def lay(cloud: LocalCloud, project: str, image: Image) -> Foundation:
     """Make what `project` owns in the account and push its image."""
-    key_arn = cloud.client("kms").create_key(Description=project)["KeyMetadata"]["Arn"]
+    made = cloud.client("kms").create_key(Description=project, Policy=_key_policy(cloud))
+    key_arn = made["KeyMetadata"]["Arn"]
     bucket_name = f"{project}-{cloud.account_id}"
     s3 = cloud.client("s3")
     s3.create_bucket(
@@ -47,6 +49,37 @@ def lay(cloud: LocalCloud, project: str, image: Image) -> Foundation:
     cloud.client("ecr").create_repository(repositoryName=project, imageTagMutability="IMMUTABLE")
     image_uri = Registry(cloud).push(image, project, image.digest[:12])
     return Foundation(bucket_name, key_arn, project, image_uri)
+
+
+def _key_policy(cloud: LocalCloud) -> str:
+    """The policy that a key has by itself, and what CloudWatch Logs needs besides.
+
+    Sources: https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html,
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
+    """
+    logs = f"arn:aws:logs:{cloud.region}:{cloud.account_id}:log-group:*"
+    statements = [
+        {
+            "Effect": "Allow",
+            "Principal": {"AWS": f"arn:aws:iam::{cloud.account_id}:root"},
+            "Action": "kms:*",
+            "Resource": "*",
+        },
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": f"logs.{cloud.region}.amazonaws.com"},
+            "Action": [
+                "kms:Encrypt*",
+                "kms:Decrypt*",
+                "kms:ReEncrypt*",
+                "kms:GenerateDataKey*",
+                "kms:Describe*",
+            ],
+            "Resource": "*",
+            "Condition": {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": logs}},
+        },
+    ]
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
 
 def upload(s3: Any, bucket_name: str, prefix: str, folder: Path, files: list[Path]) -> None:

@@ -18,8 +18,9 @@ from botocore.exceptions import ClientError
 from bench.production import KEY, STACK
 from local_cloud.scenarios import RARE_NUMBER
 from local_cloud.traffic import Traffic
+from mlsystem.names import Names
 from mlsystem.settings import Checks
-from pipeline.environment import ProductionEnvironment
+from pipeline.environment import ApprovalEnvironment
 from pipeline.production import approve
 
 from .conftest import AT_ONCE, CANARY, HEALTHY_SECONDS, SHARE, Ended, Production, wait
@@ -388,7 +389,7 @@ def test_a_second_release_during_the_first_ones_bake(production):
     assert production.serving == releases[2] == production.outputs["ServingRelease"]
 
 
-def test_a_first_release_with_a_fault(production):
+def test_a_first_release_with_a_fault(production, tmp_path):
     production.delete()
     begun = production.begin(**production.in_function(NONSENSE))
     ended = begun.end()
@@ -401,8 +402,12 @@ def test_a_first_release_with_a_fault(production):
 
     # What the pipeline's next release begins with.
     group = production.register(ended.id)
-    environment = ProductionEnvironment(
-        project_key=KEY, release=ended.id, pipeline_name=KEY, model_package_group=group
-    )
-    approve(environment, production.cloud.client)
+    (tmp_path / "prod-configuration.json").write_text('{"Parameters": {}}')
+    environment = ApprovalEnvironment(
+        project_key=KEY, release=ended.id, pipeline_name=KEY, model_package_group=group,
+        production_access_role_arn="none", build=str(tmp_path),
+    )  # fmt: skip
+    place = Names(KEY, ended.id).production_place
+    production.cloud.client("ssm").put_parameter(Name=place, Type="String", Value="{}")
+    approve(environment, production.cloud.client, tmp_path / "approved")
     assert not production.exists()
