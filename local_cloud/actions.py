@@ -105,6 +105,7 @@ CONDITION_KEYS: dict[str, frozenset[str]] = {
         {
             "s3:delimiter",
             "s3:existingobjecttag/*",
+            "s3:if-none-match",
             "s3:max-keys",
             "s3:prefix",
             "s3:versionid",
@@ -430,6 +431,7 @@ def _texts(values: list[Any]) -> tuple[str, ...]:
 
 _S3_CONTEXT = {
     "delimiter": "Delimiter",
+    "if-none-match": "IfNoneMatch",
     "max-keys": "MaxKeys",
     "prefix": "Prefix",
     "versionid": "VersionId",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,8 +45,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _plan(account: Account, asked: argparse.Namespace) -> Plan:
     match asked.command:
         case "build":
-            wish = publication.Wish(asked.bucket, asked.stack, asked.role, asked.s3_templates)
-            sources = publication.read_sources(ROOT, asked.seed_code)
+            wish = publication.Wish(
+                asked.bucket,
+                asked.stack,
+                asked.role,
+                asked.s3_templates,
+                asked.other_accounts,
+                asked.api_logs,
+            )
+            accounts = publication.other_accounts(account, wish)
+            sources = publication.read_sources(ROOT, asked.seed_code, accounts)
             found = publication.look(account, wish, sources)
             plan = publication.plan(account, wish, sources, found)
             validate(ROOT, account.region)  # last, because it takes longest
@@ -77,7 +86,17 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DOMAIN_ID",
         help="offer it in this domain without Service Catalog",
     )
-
+    build.add_argument(
+        "--other-accounts",
+        metavar="ACCOUNTS",
+        type=_accounts,
+        help="where else production may be: account ids between commas, or none; default: as it is",
+    )
+    build.add_argument(
+        "--api-logs",
+        choices=("yes", "no"),
+        help="whether the stack gives API Gateway its role for logs; default: as it is, first yes",
+    )
     build.add_argument(
         "--seed-code",
         metavar="FOLDER",
@@ -113,6 +132,16 @@ def _parser() -> argparse.ArgumentParser:
             help="between two looks at what takes time; default: 5",
         )
     return parser
+
+
+def _accounts(text: str) -> str:
+    """The same text for the same accounts, in whatever order: a version is a digest of it."""
+    found = sorted(set(text.split(",")))
+    if text != publication.NONE and not all(re.fullmatch("[0-9]{12}", each) for each in found):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}; none, or account ids of 12 digits between commas, is required"
+        )
+    return ",".join(found)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Publishes the template, and makes or updates the organization's stack.
-# Usage: scripts/build.sh S3_BUCKET_NAME STACK_NAME REGION STUDIO_ROLE [--seed-code FOLDER] [--s3-templates DOMAIN_ID] [--dry-run]
+# Usage: scripts/build.sh S3_BUCKET_NAME STACK_NAME REGION STUDIO_ROLE [--seed-code FOLDER] [--s3-templates DOMAIN_ID] [--other-accounts ACCOUNTS] [--api-logs yes|no] [--dry-run]
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 python=$root/.venv/bin/python

@@ -24,9 +24,9 @@ from scripts.errors import ScriptError
 from scripts.plan import Plan, Step
 from scripts.seed_archive import archive, version_of
 from scripts.stacks import CreateStack, Stack, UpdateStack
-from scripts.template_text import entries, part, published, without_comments
+from scripts.template_text import crossing, entries, part, published, without_comments
 
-__all__ = ["Found", "Sources", "Wish", "look", "plan", "read_sources"]
+__all__ = ["Found", "Sources", "Wish", "look", "other_accounts", "plan", "read_sources"]
 
 #: What must be there before anything can be uploaded.
 FIRST = (
@@ -49,6 +49,10 @@ class Wish:
     stack: str
     role: str
     domain: str | None = None
+    other_accounts: str | None = None
+    """`none`, or accounts between commas. What is not said stays as it is."""
+    api_logs: str | None = None
+    """`yes` or `no`; the same."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,22 @@ class TagDomain:
         )
 
 
-def read_sources(root: Path, seed_code: Path | None = None) -> Sources:
+def other_accounts(account: Account, wish: Wish) -> str:
+    """The accounts that production may be in: as the command line says, or else the stack.
+
+    Raises
+    ------
+    ScriptError
+        When the region has no projects.
+    """
+    if wish.other_accounts is not None:
+        return wish.other_accounts
+    require_projects(account.region)
+    stack = stacks.find(account, wish.stack)
+    return stack.parameters.get("OtherAccounts", NONE) if stack else NONE
+
+
+def read_sources(root: Path, seed_code: Path | None = None, other_accounts: str = NONE) -> Sources:
     """What the repository holds, as it is published.
 
     Parameters
@@ -113,14 +132,17 @@ def read_sources(root: Path, seed_code: Path | None = None) -> Sources:
         The folder of ``studio.yml`` and ``pipeline.yml``.
     seed_code
         What projects start from; ``seed_code/`` beside the templates without.
+    other_accounts
+        `none`, or the accounts that production may be in, between commas.
 
     Raises
     ------
     ScriptError
-        When the seed code is too large, or pipeline.yml has no place for its version.
+        When the seed code is too large, or pipeline.yml has no place for version and accounts.
     """
     folder = seed_code or root / "seed_code"
-    pipeline = (root / "pipeline.yml").read_text(encoding="utf-8")
+    accounts = [] if other_accounts == NONE else other_accounts.split(",")
+    pipeline = crossing((root / "pipeline.yml").read_text(encoding="utf-8"), accounts)
     version = version_of(pipeline, folder)
     return Sources(
         studio=(root / "studio.yml").read_text(encoding="utf-8"),
@@ -225,6 +247,8 @@ def plan(account: Account, wish: Wish, sources: Sources, found: Found) -> Plan:
         **_principals(deployed, found.role_arn),
         **_versions(deployed, sources.version),
         **({"S3Templates": "yes"} if wish.domain else {}),
+        **({"OtherAccounts": wish.other_accounts} if wish.other_accounts else {}),
+        **({"ApiLogs": wish.api_logs} if wish.api_logs else {}),
     }
     changed = {key: value for key, value in wanted.items() if deployed.get(key, NONE) != value}
     steps += [

@@ -6,16 +6,18 @@ It goes by the layout of our templates: sections begin in column 1, their entrie
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from scripts.errors import ScriptError
 
-__all__ = ["entries", "part", "published", "without_comments"]
+__all__ = ["crossing", "entries", "part", "published", "without_comments"]
 
 _SECTION = re.compile(r"^(?=[A-Za-z])", re.MULTILINE)
 _ENTRY = re.compile(r"^  (?=[A-Za-z0-9]+:)", re.MULTILINE)
 _COMMENT = re.compile(r"^ *(#.*)?\n", re.MULTILINE)
 _UNPUBLISHED = "Version: unpublished"
+_NO_ACCOUNTS = "OtherAccounts: [none]"
+_NO_FUNCTIONS = "OtherFunctions: [none]"
 
 
 def entries(template: str, section: str) -> dict[str, str]:
@@ -62,9 +64,27 @@ def published(template: str, version: str) -> str:
     ScriptError
         When the place is not there exactly once.
     """
-    count = template.count(_UNPUBLISHED)
+    return _written(template, _UNPUBLISHED, f'Version: "{version}"')
+
+
+def crossing(template: str, accounts: Sequence[str]) -> str:
+    """pipeline.yml with the accounts that production may be in (docs/decisions/0045).
+
+    Raises
+    ------
+    ScriptError
+        When a place is not there exactly once.
+    """
+    known = ", ".join(f'"{account}"' for account in accounts)
+    functions = ", ".join(f'"arn:*:lambda:*:{account}:function:*"' for account in accounts)
+    template = _written(template, _NO_ACCOUNTS, f"OtherAccounts: [{known or 'none'}]")
+    return _written(template, _NO_FUNCTIONS, f"OtherFunctions: [{functions or 'none'}]")
+
+
+def _written(template: str, place: str, text: str) -> str:
+    count = template.count(place)
     if count != 1:
         raise ScriptError(
-            "pipeline.yml", f"{_UNPUBLISHED!r} stands there {count} times", "once is required"
+            "pipeline.yml", f"{place!r} stands there {count} times", "once is required"
         )
-    return template.replace(_UNPUBLISHED, f'Version: "{version}"')
+    return template.replace(place, text)

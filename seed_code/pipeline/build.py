@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from infrastructure.files import write_whole
 from infrastructure.workflow_input import workflow_input
 from mlsystem import settings as project_settings
-from mlsystem.errors import SettingsError
+from mlsystem.errors import SettingsError, UserError
 from mlsystem.names import Names
 from mlsystem.settings import Settings
 from pipeline import changes, configuration, exports, files, images, registry, releases
@@ -151,7 +153,22 @@ def _record_deployment(s3: Any, bucket: str, names: Names, output: Path) -> None
         ("prod.json", names.prod_template_key),
         ("prod-configuration.json", names.prod_configuration_key),
     ):
-        _upload(s3, bucket, key, (output / name).read_text(encoding="utf-8"))
+        _record(s3, bucket, key, (output / name).read_text(encoding="utf-8"))
+
+
+def _record(s3: Any, bucket: str, key: str, text: str) -> None:
+    """Write an object once; a stage that is tried again finds its own there."""
+    try:
+        _upload(s3, bucket, key, text, IfNoneMatch="*")
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") != "PreconditionFailed":
+            raise
+        if s3.get_object(Bucket=bucket, Key=key)["Body"].read() != text.encode():
+            raise UserError(
+                f"s3://{bucket}/{key}", "another deployment of the same release",
+                "what a release recorded stays as it is",
+                "Start a new release instead of trying this one's Build again",
+            ) from error  # fmt: skip
 
 
 def _decide(
@@ -192,5 +209,7 @@ def _data_prefix(s3: Any, bucket: str, names: Names, folder: Path) -> str:
     return prefix
 
 
-def _upload(s3: Any, bucket: str, key: str, text: str) -> None:
-    s3.put_object(Bucket=bucket, Key=key, Body=text.encode(), ContentType="application/json")
+def _upload(s3: Any, bucket: str, key: str, text: str, **condition: str) -> None:
+    s3.put_object(
+        Bucket=bucket, Key=key, Body=text.encode(), ContentType="application/json", **condition
+    )

@@ -486,6 +486,23 @@ def test_a_stack_is_changed_by_the_template_that_its_tag_names(
         assert not is_allowed(client.update_stack, StackName=name, **asked), (name, asked)
 
 
+def test_an_object_that_is_written_once_stays_as_it_is(
+    cloud: LocalCloud, make_role: MakeRole, bucket: str
+) -> None:
+    write = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"}
+    replaces = {"Null": {"s3:if-none-match": "true"}}
+    client = as_role(
+        cloud,
+        "s3",
+        make_role(statements=[write, {**write, "Effect": "Deny", "Condition": replaces}]),
+    )
+    once = {"Bucket": bucket, "Key": "once"}
+    assert not is_allowed(client.put_object, **once, Body=b"a")
+    client.put_object(**once, Body=b"a", IfNoneMatch="*")
+    with pytest.raises(ClientError, match="PreconditionFailed"):
+        client.put_object(**once, Body=b"b", IfNoneMatch="*")
+
+
 def test_objects_are_told_apart_by_their_tags(
     cloud: LocalCloud, make_role: MakeRole, bucket: str
 ) -> None:

@@ -66,7 +66,13 @@ def test_nothing_to_upgrade_to_is_said(cloud, capsys):
     assert "Publish one with scripts/build.sh" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("given", [[], ["upgrade_prj"], ["upgrade_prj", "a", "--all"], ["rm_prj"]])
+@pytest.mark.parametrize(
+    "given",
+    [
+        [], ["upgrade_prj"], ["upgrade_prj", "a", "--all"], ["rm_prj"],
+        ["build", "templates", "organization", "eu-west-1", "studio", "--other-accounts", "4444"],
+    ],
+)  # fmt: skip
 def test_a_command_that_is_not_whole_is_refused(given):
     with pytest.raises(SystemExit, match="2"):
         main(given)
@@ -77,7 +83,8 @@ def test_what_cfn_lint_finds_is_told_with_its_place(tmp_path):
     (tmp_path / "seed_code").mkdir()
     (tmp_path / "seed_code" / "a").write_text("a")
     (tmp_path / "pipeline.yml").write_text(
-        "Mappings: {Published: {Template: {a: 1}}}\n# Version: unpublished\n"
+        "Mappings: {Published: {Template: {a: 1}}}\n"
+        "# Version: unpublished, OtherAccounts: [none], OtherFunctions: [none]\n"
         "Resources:\n  Bucket:\n    Type: AWS::S3::Bucket\n    Properties: {Name: a}\n"
     )
     with pytest.raises(ScriptError, match=r"E3002 .*'Name'[\s\S]*pipeline\.yml:6"):

@@ -131,6 +131,20 @@ def test_the_s3_way_is_switched_on_with_a_domain():
     assert tag == TagDomain(arn, "s3://templates/templates/")
 
 
+def test_what_the_command_line_says_of_the_account_is_set_and_otherwise_kept():
+    wish = replace(WISH, other_accounts="444455556666", api_logs="no")
+    (update,) = steps(published("v2"), wish, studio=STUDIO, keys=KEYS)
+    assert update.parameters == {"OtherAccounts": "444455556666", "ApiLogs": "no"}
+    said = published("v1", OtherAccounts="444455556666", ApiLogs="no")
+    *_, update = steps(said, studio=STUDIO)
+    assert {"OtherAccounts", "ApiLogs"} <= set(update.kept)
+    (update,) = steps(
+        published("v2", OtherAccounts="444455556666"),
+        replace(WISH, other_accounts="none"), studio=STUDIO, keys=KEYS,
+    )  # fmt: skip
+    assert update.parameters == {"OtherAccounts": "none"}
+
+
 def test_the_s3_way_stays_on_and_follows_the_newest_version():
     on = published("v2", S3Templates="yes")
     assert steps(on, studio=STUDIO, keys=KEYS, s3_template="pipeline") == ()
@@ -219,3 +233,6 @@ def test_what_is_published_carries_its_version():
     sources = read_sources(ROOT)
     assert f'Version: "{sources.version}"' in sources.pipeline
     assert sources == read_sources(ROOT)
+    crossing = read_sources(ROOT, None, "444455556666")
+    assert 'OtherAccounts: ["444455556666"]' in crossing.pipeline
+    assert crossing.version != sources.version

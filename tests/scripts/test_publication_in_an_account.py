@@ -110,6 +110,14 @@ def test_the_s3_way_tells_the_domain_where_templates_lie(cloud, first, build, so
     assert build(sources, wish).steps == ()
 
 
+def test_other_accounts_stay_until_a_build_says_otherwise(first, account, build):
+    for said in ("444455556666,777788889999", None, "none"):
+        wish = replace(WISH, other_accounts=said)
+        accounts = publication.other_accounts(account, wish)
+        assert accounts == (said or "444455556666,777788889999")
+        build(publication.read_sources(ROOT, None, accounts), wish)
+
+
 def test_a_bucket_of_another_account_is_refused(cloud, build, sources):
     s3_backends["111111111111"]["aws"].create_bucket("theirs", cloud.region)
     with pytest.raises(ScriptError, match="Bucket theirs: it belongs to another account"):

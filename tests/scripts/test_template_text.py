@@ -7,7 +7,7 @@ import yaml
 
 from scripts.errors import ScriptError
 from scripts.publication import FIRST
-from scripts.template_text import entries, part, published
+from scripts.template_text import crossing, entries, part, published
 
 ROOT = Path(__file__).parent.parent.parent
 STUDIO = (ROOT / "studio.yml").read_text(encoding="utf-8")
@@ -75,7 +75,17 @@ def test_publishing_writes_the_version_as_text_and_nothing_else(version):
     assert after == before
 
 
+def test_publishing_writes_other_accounts_and_their_functions_as_text():
+    accounts = ["012345678901", "444455556666"]
+    given = load(crossing(PIPELINE, accounts))["Mappings"]["Published"]["Template"]
+    assert given["OtherAccounts"] == accounts
+    assert given["OtherFunctions"] == [f"arn:*:lambda:*:{each}:function:*" for each in accounts]
+    assert crossing(PIPELINE, []) == PIPELINE
+
+
 @pytest.mark.parametrize("template", ["", "Version: unpublished\n" * 2])
 def test_a_template_without_its_one_place_is_refused(template):
     with pytest.raises(ScriptError, match="once is required"):
         published(template, "1")
+    with pytest.raises(ScriptError, match="once is required"):
+        crossing(template, [])

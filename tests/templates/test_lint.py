@@ -93,7 +93,8 @@ def stacks():
         f"PrincipalArn{number}": f"arn:aws:iam::123456789012:role/service-role/{'r' * 64}"
         for number in range(1, 6)
     }
-    yield needs.studio(**arns, TemplateBucketName="b" * 50)
+    others = ",".join(["444455556666"] * 20)
+    yield needs.studio(**arns, TemplateBucketName="b" * 50, OtherAccounts=others)
 
 
 def where_names_are_longest(body):

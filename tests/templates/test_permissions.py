@@ -18,7 +18,8 @@ LAUNCH = (
     "LaunchPipelinePolicy",
     "LaunchRolesPolicy",
 )
-BOUNDARY = needs.studio().resources["PermissionsBoundary"].properties["PolicyDocument"]
+STUDIO = needs.studio(OtherAccounts=needs.PROJECT_ACCOUNT)
+BOUNDARY = STUDIO.resources["PermissionsBoundary"].properties["PolicyDocument"]
 DEPLOY_BOUNDARY = needs.studio().resources["DeployBoundary"].properties["PolicyDocument"]
 PROJECT = needs.project(Production="yes")
 
@@ -246,6 +247,8 @@ def test_the_boundary_and_the_key_take_nothing_from_a_projects_roles():
         context = {**OWN, **_satisfying(conditions)}
         if action.startswith("kms:") or boundary is DEPLOY_BOUNDARY:
             context[f"aws:resourcetag/{PROJECT_TAG}"] = (workflow.KEY,)
+        if action == "sts:AssumeRole":
+            context["aws:resourceaccount"] = (needs.PROJECT_ACCOUNT,)
         if action.startswith("elasticfilesystem:Client"):
             context["elasticfilesystem:accessedviamounttarget"] = ("true",)
         request = Request(action, thing, context, KEYS)

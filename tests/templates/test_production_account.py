@@ -2,12 +2,13 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from cfn import needs, workflow
 from cfn.evaluation import ACCOUNT, REGION, load
 from cfn.needs import PROJECT_ACCOUNT
-from cfn.requests import KEYS
+from cfn.requests import KEYS, requests
 from cfn.statements import identity_documents
 
 from local_cloud.policies import Policies, Request, decide
@@ -22,11 +23,14 @@ STACK = workflow.stack(
     ApiImageUri=f"{PROJECT_ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{KEY}-api@sha256:0",
 )
 
+EVERYTHING = Policies(({"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]},))
+
 
 def boundary(of, account):
     """Return the boundary of the role that is called `of` in its template."""
     name = "DeployBoundary" if of in ("DeployRole", "ProductionRole") else "PermissionsBoundary"
-    return needs.studio(account=account).resources[name].properties["PolicyDocument"]
+    studio = needs.studio(account=account, OtherAccounts=f"{ACCOUNT},{PROJECT_ACCOUNT}")
+    return studio.resources[name].properties["PolicyDocument"]
 
 
 # --- what each side is made of --------------------------------------------------------------------
@@ -89,6 +93,60 @@ def test_an_account_says_what_production_uses_of_it(side):
     place = json.loads(side.resources["ProductionPlace"].properties["Value"])
     assert set(place) <= set(workflow.templates()["prod.json"]["Parameters"])
     assert all(ACCOUNT in value for value in place.values() if value.startswith("arn:"))
+
+
+# --- who makes the production side ----------------------------------------------------------------
+
+
+def test_an_administrator_makes_the_production_side():
+    key = PRODUCTION.resources["Key"]
+    # EFS makes its grant itself, for its own resource.
+    by = carried(f"arn:aws:iam::{ACCOUNT}:role/Admin", **{"kms:grantisforawsresource": "true"})
+    root = frozenset({f"arn:aws:iam::{ACCOUNT}:root"})
+    policies = Policies(
+        EVERYTHING.identity, resource=key.properties["KeyPolicy"], resource_decides=True
+    )
+    refused, asked = set(), set()
+    for resource in PRODUCTION.resources.values():
+        for handler, actions in needs.needed(resource).items():
+            for action in actions:
+                for need in requests(PRODUCTION, resource, handler, action, PRODUCTION):
+                    if need.resource != key.arn:
+                        continue
+                    asked.add(action)
+                    request = replace(need, context={**need.context, **by}, accounts=root)
+                    if not decide(policies, request).allowed:
+                        refused.add(f"{handler} {resource.logical_id}: {action}")
+    assert {"kms:CreateGrant", "kms:GenerateDataKeyWithoutPlaintext"} <= asked
+    assert refused == set()
+
+
+@pytest.mark.parametrize(
+    ("side", "service", "for_aws", "allowed"),
+    [
+        (PRODUCTION, "elasticfilesystem", "true", True),
+        (PRODUCTION, "elasticfilesystem", "false", False),
+        (PRODUCTION, "ec2", "true", False),
+        (needs.project(), "elasticfilesystem", "true", False),
+    ],
+)
+def test_an_administrator_grants_the_key_to_the_file_system_of_a_production_side_alone(
+    side, service, for_aws, allowed
+):
+    key = side.resources["Key"]
+    context = carried(
+        f"arn:aws:iam::{ACCOUNT}:role/Admin",
+        **{
+            "kms:viaservice": f"{service}.{REGION}.amazonaws.com",
+            "kms:grantisforawsresource": for_aws,
+        },
+    )
+    root = frozenset({f"arn:aws:iam::{ACCOUNT}:root"})
+    policies = Policies(
+        EVERYTHING.identity, resource=key.properties["KeyPolicy"], resource_decides=True
+    )
+    request = Request("kms:CreateGrant", key.arn, context, KEYS, accounts=root)
+    assert decide(policies, request).allowed is allowed
 
 
 # --- parameters -----------------------------------------------------------------------------------
@@ -157,9 +215,10 @@ def test_the_form_refuses(parameter, value):
 # --- what production's roles may do with the project's things -------------------------------------
 
 
-def carried(principal_arn, **more):
+def carried(principal_arn, account=ACCOUNT, **more):
     return {
         "aws:principalarn": (principal_arn,),
+        "aws:principalaccount": (account,),
         "aws:principaltag/mlsystem-project": (KEY,),
         "aws:securetransport": ("true",),
         **{key: (value,) for key, value in more.items()},
@@ -179,6 +238,12 @@ REQUESTS = {
     "list data": ("s3:ListBucket", DATA, {"s3:prefix": "data/"}),
     "keep a capture": ("s3:PutObject", f"{DATA}/releases/r/capture/a", {}),
     "keep a report": ("s3:PutObject", f"{DATA}/releases/r/deployment/a", {}),
+    "record a deployment": (
+        "s3:PutObject",
+        f"{DATA}/releases/r/deployment/prod.json",
+        {"s3:if-none-match": "*"},
+    ),
+    "replace a deployment": ("s3:PutObject", f"{DATA}/releases/r/deployment/prod.json", {}),
     "write a model": ("s3:PutObject", f"{DATA}/releases/r/model/model.tar.gz", {}),
     "write data": ("s3:PutObject", f"{DATA}/data/a.csv", {}),
     "delete": ("s3:DeleteObject", f"{DATA}/releases/r/capture/a", {}),
@@ -186,6 +251,7 @@ REQUESTS = {
     "write an artifact": ("s3:PutObject", f"{ARTIFACTS}/a", {}),
     "decrypt objects": ("kms:Decrypt", THE_KEY, S3),
     "encrypt objects": ("kms:GenerateDataKey", THE_KEY, S3),
+    "describe the key": ("kms:DescribeKey", THE_KEY, {}),
     "decrypt anything": ("kms:Decrypt", THE_KEY, {}),
     "grant": ("kms:CreateGrant", THE_KEY, {}),
     "change the key": ("kms:PutKeyPolicy", THE_KEY, {}),
@@ -199,7 +265,8 @@ MAY = {
     "ApiRole": set(),
     "ShiftRole": set(),
     "EndpointRole": {
-        "read a model", "keep a capture", "decrypt objects", "encrypt objects", "pull image 1",
+        "read a model", "keep a capture", "decrypt objects", "encrypt objects", "describe the key",
+        "pull image 1",
     },
     "AssetsRole": {
         "read a model", "read a deployment", "keep a report", "decrypt objects", "encrypt objects",
@@ -234,7 +301,11 @@ def lets_in(arn, account, name, project=PROJECT):
     action, thing, more = REQUESTS[name]
     root = f"arn:aws:iam::{account}:root"
     request = Request(
-        action, thing, carried(arn, **more), KEYS | {"kms:encryptioncontext:*"}, frozenset({root})
+        action,
+        thing,
+        carried(arn, account, **more),
+        KEYS | {"kms:encryptioncontext:*"},
+        frozenset({root}),
     )
     return decide(Policies(resource=resource_policy(thing, project)), request).allowed
 
@@ -275,6 +346,17 @@ def test_whoever_else_asks_the_project_lets_nobody_in(account, arn):
     assert {name for name in REQUESTS if lets_in(arn, account, name)} == set()
 
 
+OTHERS = [(), ("333333333333",), ("333333333333", PROJECT_ACCOUNT)]
+
+
+@pytest.mark.parametrize("others", OTHERS)
+@pytest.mark.parametrize("name", MAY)
+def test_an_account_that_the_organization_does_not_know_is_let_in_nowhere(name, others):
+    project = needs.elsewhere(PROJECT_ACCOUNT, others)
+    arn = role_of_production(name)[0].arn
+    assert {asked for asked in REQUESTS if lets_in(arn, ACCOUNT, asked, project)} == set()
+
+
 def test_nobody_is_let_in_where_production_is_in_one_account():
     alone = needs.project(account=PROJECT_ACCOUNT)
     arn = f"arn:aws:iam::{ACCOUNT}:role/mlsystem/{KEY}/x"
@@ -293,15 +375,20 @@ def test_lambda_pulls_for_functions_of_the_other_side(function, account, allowed
     context = {"aws:sourcearn": (f"arn:aws:lambda:{REGION}:{account}:function:{function}",)}
     request = Request(action, thing, context, KEYS, frozenset({"lambda.amazonaws.com"}))
     assert decide(Policies(resource=resource_policy(thing)), request).allowed is allowed
+    for others in OTHERS:
+        unknown = resource_policy(thing, needs.elsewhere(PROJECT_ACCOUNT, others))
+        assert not decide(Policies(resource=unknown), request).allowed
 
 
 # --- who assumes the role of production's account -------------------------------------------------
 
 
-def assumes(identity, arn, account=PROJECT_ACCOUNT, name="ProductionAccessRole"):
+def assumes(
+    identity, arn, account=PROJECT_ACCOUNT, name="ProductionAccessRole", production=PRODUCTION
+):
     """Whether somebody of `account` with the policies `identity` may assume the role `name`."""
-    role = PRODUCTION.resources[name]
-    context = carried(arn, **{"aws:resourceaccount": ACCOUNT})
+    role = production.resources[name]
+    context = carried(arn, account, **{"aws:resourceaccount": ACCOUNT})
     root = frozenset({f"arn:aws:iam::{account}:root"})
     request = Request("sts:AssumeRole", role.arn, context, KEYS, root)
     trust = Policies(resource=role.properties["AssumeRolePolicyDocument"])
@@ -325,9 +412,6 @@ def test_where_production_is_in_one_account_no_role_assumes_another(name):
     assert "sts:" not in found
 
 
-EVERYTHING = Policies(({"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]},))
-
-
 @pytest.mark.parametrize(("account", "arn"), [
     *((account.replace(ACCOUNT, PROJECT_ACCOUNT), arn.replace(ACCOUNT, PROJECT_ACCOUNT))
       for account, arn in STRANGERS),
@@ -338,8 +422,28 @@ def test_an_administrator_of_something_else_does_not_reach_production(account, a
     assert not assumes(EVERYTHING, arn, account, "RollbackRole")
 
 
+@pytest.mark.parametrize("others", [(), (ACCOUNT,), ("333333333333",)])
+def test_a_project_of_an_account_that_productions_does_not_know_stays_out(others):
+    production = needs.production(others)
+    place = f"arn:aws:iam::{PROJECT_ACCOUNT}:role"
+    for name, arn in (
+        ("ProductionAccessRole", f"{place}/mlsystem/{KEY}/x"),
+        ("RollbackRole", f"{place}/service-role/approver"),
+    ):
+        assert assumes(EVERYTHING, arn, name=name)
+        assert not assumes(EVERYTHING, arn, name=name, production=production)
+
+
+@pytest.mark.parametrize("others", ["none", "333333333333"])
+def test_who_approves_assumes_nothing_of_an_account_that_is_not_known(others):
+    studio = needs.studio(account=PROJECT_ACCOUNT, OtherAccounts=others)
+    identity = Policies(tuple(identity_documents(studio, "ApproverPolicy")))
+    approver = f"arn:aws:iam::{PROJECT_ACCOUNT}:role/service-role/approver"
+    assert not assumes(identity, approver, name="RollbackRole")
+
+
 def test_who_approves_goes_back_there_where_production_names_the_role():
-    studio = needs.studio(account=PROJECT_ACCOUNT)
+    studio = needs.studio(account=PROJECT_ACCOUNT, OtherAccounts=ACCOUNT)
     identity = Policies(tuple(identity_documents(studio, "ApproverPolicy")))
     approver, another = (
         f"arn:aws:iam::{PROJECT_ACCOUNT}:role/service-role/{name}"
@@ -380,11 +484,11 @@ def test_a_person_deploys_there_what_a_release_recorded(action, stack, template,
 @pytest.mark.parametrize(
     ("account", "path", "allowed"),
     [
-        ("other", KEY, True), ("other", "other-p-1", False), (ACCOUNT, KEY, False),
+        (ACCOUNT, KEY, True), (ACCOUNT, "other-p-1", False), ("333333333333", KEY, False),
     ],
 )  # fmt: skip
 def test_the_boundary_leads_to_the_projects_own_roles_elsewhere(account, path, allowed):
-    policies = Policies(EVERYTHING.identity, boundary("PipelineRole", ACCOUNT))
+    policies = Policies(EVERYTHING.identity, boundary("PipelineRole", PROJECT_ACCOUNT))
     context = carried("x", **{"aws:resourceaccount": account})
     arn = f"arn:aws:iam::333333333333:role/mlsystem/{path}/r"
     assert decide(policies, Request("sts:AssumeRole", arn, context, KEYS)).allowed is allowed
@@ -435,6 +539,23 @@ def test_the_role_of_the_pipeline_changes_the_production_stack_and_nothing_else(
 def test_releases_come_into_the_network_of_production(action, thing, account, allowed):
     policy = PRODUCTION.resources["S3Endpoint"].properties["PolicyDocument"]
     context = carried("x", **{"aws:resourceaccount": account})
-    assert (
-        decide(Policies(resource=policy), Request(action, thing, context, KEYS)).allowed is allowed
-    )
+    request = Request(action, thing, context, KEYS)
+    assert decide(Policies(resource=policy), request).allowed is allowed
+    unknown = needs.production(()).resources["S3Endpoint"].properties["PolicyDocument"]
+    assert not decide(Policies(resource=unknown), request).allowed
+
+
+# --- what a release recorded ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["prod.json", "prod-configuration.json"])
+@pytest.mark.parametrize(("condition", "allowed"), [({"s3:if-none-match": "*"}, True), ({}, False)])
+def test_whoever_it_is_writes_a_deployment_once(name, condition, allowed):
+    thing = f"{DATA}/releases/r/deployment/{name}"
+    policy = resource_policy(thing)
+    for role in ("BuildRole", None):
+        arn = PROJECT.resources[role].arn if role else f"arn:aws:iam::{PROJECT_ACCOUNT}:role/Admin"
+        own = tuple(identity_documents(PROJECT, role)) if role else EVERYTHING.identity
+        context = carried(arn, PROJECT_ACCOUNT, **condition)
+        request = Request("s3:PutObject", thing, context, KEYS)
+        assert decide(Policies(own, resource=policy), request).allowed is allowed

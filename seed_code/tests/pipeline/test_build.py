@@ -99,8 +99,18 @@ def with_production(variables, monkeypatch, repository):
 
 def deployment_is_recorded(aws, variables):
     names = Names(variables["PROJECT_KEY"], variables["RELEASE"])
-    aws.written(names.prod_template_key, b"{}", ContentType="application/json")
-    aws.written(names.prod_configuration_key, ContentType="application/json")
+    once = {"ContentType": "application/json", "IfNoneMatch": "*"}
+    aws.written(names.prod_template_key, b"{}", **once)
+    aws.written(names.prod_configuration_key, **once)
+
+
+def deployment_was_recorded(aws, variables, template):
+    """By an earlier try of the same Build."""
+    names = Names(variables["PROJECT_KEY"], variables["RELEASE"])
+    aws.refuses("s3", "put_object", "PreconditionFailed")
+    aws.object(names.prod_template_key, template)
+    if template == "{}":
+        aws.written(names.prod_configuration_key, IfNoneMatch="*", ContentType="application/json")
 
 
 def production_of(repository):
@@ -149,6 +159,19 @@ def test_production_gets_both_images_and_its_settings(
     assert (made["TrafficShift"], made["AlarmsStop"]) == (
         "CodeDeployDefault.LambdaCanary10Percent5Minutes", "yes",
     )  # fmt: skip
+
+
+def test_a_build_that_is_tried_again_finds_what_it_recorded(run, aws, with_production, repository):
+    everything_is_new(aws, with_production, repository, n_images=2)
+    deployment_was_recorded(aws, with_production, "{}")
+    assert run() == 0
+
+
+def test_a_recorded_deployment_is_not_replaced(run, aws, with_production, repository, capsys):
+    everything_is_new(aws, with_production, repository, n_images=2)
+    deployment_was_recorded(aws, with_production, '{"Resources": {}}')
+    assert run() == 1
+    assert "prod.json: another deployment of the same release" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

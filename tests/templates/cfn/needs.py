@@ -343,29 +343,37 @@ _CONNECTION = (
 
 
 @functools.cache
-def project(*, account: str = ACCOUNT, **parameters: str) -> Stack:
-    """Return what pipeline.yml comes to."""
-    return evaluate(load("pipeline.yml"), parameters, account=account)
+def project(*, account: str = ACCOUNT, others: tuple[str, ...] = (), **parameters: str) -> Stack:
+    """Return what pipeline.yml comes to, published for the accounts `others`."""
+    document = load("pipeline.yml")
+    crossing = {
+        "OtherAccounts": list(others) or ["none"],
+        "OtherFunctions": [f"arn:*:lambda:*:{each}:function:*" for each in others] or ["none"],
+    }
+    template = {**document["Mappings"]["Published"]["Template"], **crossing}
+    mappings = {**document["Mappings"], "Published": {"Template": template}}
+    return evaluate({**document, "Mappings": mappings}, parameters, account=account)
 
 
 #: The account of a project, of which ours has the production side.
 PROJECT_ACCOUNT = "210987654321"
 
 
-def elsewhere(account: str = ACCOUNT) -> Stack:
+def elsewhere(account: str = ACCOUNT, others: tuple[str, ...] = (ACCOUNT,)) -> Stack:
     """Return a project whose production is in another account: the one of :func:`production`."""
     there = production().resources
     return project(
         account=account,
+        others=others,
         ProductionAccessRoleArn=there["ProductionAccessRole"].arn,
         ProductionRoleArn=there["ProductionRole"].arn,
     )
 
 
-def production() -> Stack:
+def production(others: tuple[str, ...] = (PROJECT_ACCOUNT,)) -> Stack:
     """Return the production side of a project of :data:`PROJECT_ACCOUNT`."""
     approver = f"arn:aws:iam::{PROJECT_ACCOUNT}:role/service-role/approver"
-    return project(ProjectAccount=PROJECT_ACCOUNT, ApproverRoleArn=approver)
+    return project(others=others, ProjectAccount=PROJECT_ACCOUNT, ApproverRoleArn=approver)
 
 
 def projects() -> list[Stack]:

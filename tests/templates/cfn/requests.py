@@ -37,6 +37,7 @@ KEYS = frozenset(
         "kms:grantisforawsresource",
         "kms:viaservice",
         "s3:existingobjecttag/*",
+        "s3:if-none-match",
         "s3:prefix",
     }
 )

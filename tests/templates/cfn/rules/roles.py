@@ -95,13 +95,11 @@ def _trust(role: Resource, statement: Mapping[str, Any]) -> Iterator[str]:
 
 def _way_in(role: Resource, statement: Mapping[str, Any]) -> Iterator[str]:
     root = str(statement["Principal"].get("AWS", ""))
-    conditions = [
-        (key, str(value))
-        for block in statement.get("Condition", {}).values()
-        for key, value in block.items()
-    ]
-    if not root.endswith(":root") or len(conditions) != 1:
-        yield f"{role.logical_id}: trusts {statement['Principal']}; an account with one condition"
-    for key, value in conditions:
-        if key != "aws:PrincipalArn" or not value.startswith(root.removesuffix("root") + "role/"):
-            yield f"{role.logical_id}: {key} {value}; roles of {root} are required"
+    blocks = statement.get("Condition", {}).values()
+    conditions = {key: value for block in blocks for key, value in block.items()}
+    known = {"aws:PrincipalAccount", "aws:PrincipalArn"}
+    if not root.endswith(":root") or set(conditions) != known:
+        yield f"{role.logical_id}: trusts {root}; a known account and a role of it"
+    value = str(conditions.get("aws:PrincipalArn"))
+    if not value.startswith(root.removesuffix("root") + "role/"):
+        yield f"{role.logical_id}: {value}; roles of {root} are required"
