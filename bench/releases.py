@@ -26,9 +26,9 @@ RESULTS = ROOT / "bench" / "results" / "releases.json"
 WAIT_FACTOR = 0.01
 REQUESTS_PER_SECOND = 40.0
 FUNCTION_EVERY = 10
-#: As short as it may be: what could lose a request is there all the same.
+#: As short as alarms can still stop (docs/decisions/0050).
 QUICK = {
-    "strategy": {"kind": "canary", "percent": 10, "minutes": 1},
+    "strategy": {"kind": "canary", "percent": 10, "minutes": 3},
     "checks": {"latency_requests": 20},
 }
 

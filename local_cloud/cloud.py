@@ -95,7 +95,7 @@ class LocalCloud:
         self._port = port
         # To make one takes ten times as long as to call with it.
         self._clients: dict[tuple[str | None, ...], Any] = {}
-        self._client_lock = threading.Lock()
+        self._client_lock = threading.RLock()
         self._session: Any = None
         self._on_stop: list[Callable[[], object]] = []
 
@@ -226,13 +226,20 @@ class LocalCloud:
             raise TypeError("client() needs both role_arn and service_principal, or none of them")
         if role_arn is not None and service_principal is not None:
             self.account.check_trust(role_arn, service_principal, source_arn)
-        who = (service, role_arn, service_principal, source_arn)
-        if who not in self._clients:
-            credentials = self.account.administrator.credentials
-            if role_arn is not None and service_principal is not None:
-                credentials = self.credentials(role_arn, service_principal, source_arn=source_arn)
-            self._clients[who] = self.client_as(service, credentials)
-        return self._clients[who]
+        who = (
+            service,
+            role_arn,
+            service_principal,
+        )  # whose permissions are the same for each source
+        with self._client_lock:
+            if who not in self._clients:
+                credentials = self.account.administrator.credentials
+                if role_arn is not None and service_principal is not None:
+                    credentials = self.credentials(
+                        role_arn, service_principal, source_arn=source_arn
+                    )
+                self._clients[who] = self.client_as(service, credentials)
+            return self._clients[who]
 
     def credentials(
         self, role_arn: str, service_principal: str, *, source_arn: str | None = None

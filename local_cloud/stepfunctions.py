@@ -50,7 +50,7 @@ from local_cloud.actions import Need
 from local_cloud.errors import TrustError, UnsupportedError
 from local_cloud.iam import Account, DeniedError
 from local_cloud.parity import Parity
-from local_cloud.tasks import SERVICE_PRINCIPAL, Clients, check_resource, job_kind, task_for
+from local_cloud.tasks import SERVICE_PRINCIPAL, check_resource, job_kind, task_for
 
 if TYPE_CHECKING:
     from local_cloud.cloud import LocalCloud
@@ -88,8 +88,7 @@ _STOP_SECONDS = 10.0
 
 def install(cloud: LocalCloud) -> None:
     """Make moto's Step Functions that of `cloud`, until it stops."""
-    clients = Clients(cloud)
-    cloud.replace(preprocessor, "state_task_for", lambda resource: _task_for(resource, clients))
+    cloud.replace(preprocessor, "state_task_for", lambda resource: _task_for(resource, cloud))
     _refuse_other_clients(cloud)
     _shrink_waits(cloud, cloud.wait_factor)
     _keep_the_end(cloud)
@@ -100,10 +99,10 @@ def install(cloud: LocalCloud) -> None:
     cloud.on_stop(lambda: _stop_all(cloud))
 
 
-def _task_for(resource: Any, clients: Clients) -> Any:
+def _task_for(resource: Any, cloud: LocalCloud) -> Any:
     if not isinstance(resource, ServiceResource):
         raise UnsupportedError("Step Functions", f"resource {resource}", "a service is needed")
-    return task_for(resource, clients)
+    return task_for(resource, cloud)
 
 
 def _refuse_other_clients(cloud: LocalCloud) -> None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -65,7 +64,7 @@ from local_cloud.errors import UnsupportedError
 if TYPE_CHECKING:
     from local_cloud.cloud import LocalCloud
 
-__all__ = ["SERVICE_PRINCIPAL", "Clients", "check_resource", "job_kind", "task_for"]
+__all__ = ["SERVICE_PRINCIPAL", "check_resource", "job_kind", "task_for"]
 
 SERVICE_PRINCIPAL = "states.amazonaws.com"
 
@@ -101,38 +100,10 @@ _SAGEMAKER_JOBS = {
 _MANAGED_TAG = {"Key": "MANAGED_BY_AWS", "Value": "STARTED_BY_STEP_FUNCTIONS"}
 
 
-class Clients:
-    """boto3 clients with the role of a state machine, kept as long as the cloud lives."""
-
-    def __init__(self, cloud: LocalCloud) -> None:
-        self._cloud = cloud
-        self._lock = threading.Lock()
-        self._clients: dict[tuple[str, str, str], Any] = {}
-
-    def get(self, service: str, role_arn: str, state_machine_arn: str) -> Any:
-        """Client of a service for a role that this state machine assumes.
-
-        Raises
-        ------
-        TrustError
-            When the role does not let Step Functions assume it.
-        """
-        key = (service, role_arn, state_machine_arn)
-        with self._lock:
-            if key not in self._clients:
-                self._clients[key] = self._cloud.client(
-                    service,
-                    role_arn=role_arn,
-                    service_principal=SERVICE_PRINCIPAL,
-                    source_arn=state_machine_arn,
-                )
-            return self._clients[key]
-
-
-def task_for(resource: Resource, clients: Clients) -> StateTaskService:
+def task_for(resource: Resource, cloud: LocalCloud) -> StateTaskService:
     """The task state of a resource that :func:`check_resource` has let through."""
     kind = _SdkTask if resource.service_name == "aws-sdk" else _SageMakerTask
-    return kind(clients)
+    return kind(cloud)
 
 
 def check_resource(resource_arn: str, where: str) -> None:
@@ -192,9 +163,9 @@ def _is_known(sdk: str | None, service: str, operation: str, pattern: str | None
 class _Task(StateTaskService):  # type: ignore[misc]
     """One call of one operation with the role of the state machine."""
 
-    def __init__(self, clients: Clients) -> None:
+    def __init__(self, cloud: LocalCloud) -> None:
         super().__init__()
-        self._clients = clients
+        self._cloud = cloud
 
     def _service_names(self) -> tuple[str, str]:
         """Name in boto3 and name in errors."""
@@ -239,8 +210,11 @@ class _Task(StateTaskService):  # type: ignore[misc]
 
     def _client(self, env: Environment, state_credentials: StateCredentials) -> Any:
         state_machine = env.states.context_object.context_object_data["StateMachine"]
-        return self._clients.get(
-            self._service_names()[0], state_credentials.role_arn, state_machine["Id"]
+        return self._cloud.client(
+            self._service_names()[0],
+            role_arn=state_credentials.role_arn,
+            service_principal=SERVICE_PRINCIPAL,
+            source_arn=state_machine["Id"],
         )
 
     def _from_error(self, env: Environment, ex: Exception) -> FailureEvent:

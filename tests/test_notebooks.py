@@ -65,9 +65,16 @@ def test_logic_and_outputs_are_found():
 @EACH
 def test_a_notebook_can_be_run_by_mistake(path):
     """Who runs all cells at once changes nothing: what would, asks for a parameter first."""
-    (parameters,) = (cell for cell in read(path).cells if cell.get("id") == "parameters")
-    changing = [
-        cell for cell in read(path).cells if cell.cell_type == "code" and "rollback(" in cell.source
-    ]
-    assert all("dry_run=" in cell.source for cell in changing)
+    cells = [cell for cell in read(path).cells if cell.cell_type == "code"]
+    (parameters,) = (cell for cell in cells if cell.get("id") == "parameters")
     assert "RETURN = False" in parameters.source
+    changing = [
+        node
+        for cell in cells
+        for node in ast.walk(ast.parse(cell.source))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "rollback"
+    ]
+    assert changing
+    for call in changing:
+        (dry,) = (word.value for word in call.keywords if word.arg == "dry_run")
+        assert ast.unparse(dry) in ("True", "not RETURN")

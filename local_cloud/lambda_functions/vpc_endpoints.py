@@ -2,8 +2,9 @@
 
 An interface endpoint without private DNS is asked by its own name, which only its network resolves
 to it. A process has no network of its own, so the addresses in the function's environment variables
-that have such a name are rewritten to the local cloud's. What nobody would answer there on AWS, the
-function is not started with.
+that have such a name are rewritten to the local cloud's. A function is not started with the name of
+an endpoint in another network or for another service; a name that no endpoint has stays as it is,
+and leads nowhere.
 
 Source: https://docs.aws.amazon.com/vpc/latest/privatelink/privatelink-access-aws-services.html
 """

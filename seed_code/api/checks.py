@@ -95,6 +95,9 @@ def handler(
         # An alarm was faster, and what was checked may be gone already. After an error Lambda would
         # ask once more, when this function may have become the next release's.
         print(json.dumps({"not_done": "report", "error": "the deployment had ended"}))
+    except Exception:
+        tell()  # CodeDeploy would only say that the guard did not report
+        raise
     else:
         tell()
 

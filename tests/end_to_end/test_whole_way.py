@@ -5,6 +5,7 @@ The seed's own tests are left out of the builds: :mod:`tests.test_seed_code_alon
 
 import json
 import os
+import re
 import subprocess
 from dataclasses import replace
 
@@ -66,24 +67,27 @@ def assert_told(summary):
 
 @pytest.fixture
 def notebook(tmp_path, monkeypatch):
-    """What is left of the notebook that a person goes back with, once one has."""
+    """What is left of the notebook that a person returns with, once one has."""
     run = nbformat.read(ROOT / "studio_nbs/rollback.ipynb", as_version=nbformat.NO_CONVERT)
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "jupyter"))
+    by_command = production.go_back
 
     def go_back(born, environment):
+        """Back by the command, forth by the notebook, and back again."""
         key = born.outputs["ProjectKey"]
         refuses_another_template(born.outputs["ProdStackName"], environment)
-        command = [ROOT / "scripts/rollback.sh", key, "--dry-run"]
+        second = re.search(r"from release (\S+) back", by_command(born, environment))[1]
+        command = [ROOT / "scripts/rollback.sh", key, "--to", second, "--dry-run"]
         said = subprocess.run(
             command, env={**os.environ, **environment}, check=True, capture_output=True, text=True
         ).stdout
         (parameters,) = (cell for cell in run.cells if cell.id == "parameters")
-        parameters.source += f"\nPROJECT, RETURN, HOURS = {key!r}, True, 1"
+        parameters.source += f"\nPROJECT, TO, RETURN, HOURS = {key!r}, {second!r}, True, 1"
         where = {"metadata": {"path": str(ROOT / "studio_nbs")}}
         client = NotebookClient(run, timeout=300, resources=where)
         client.execute(env={**os.environ, **environment, "IPYTHONDIR": str(tmp_path / "ipython")})
         assert outputs(run, "dry-run")["text"] == said
-        return outputs(run, "return")["text"]
+        return by_command(born, environment)
 
     monkeypatch.setattr(production, "go_back", go_back)
     return run
@@ -134,12 +138,11 @@ def test_traffic_moves_to_the_next_release_and_back_and_no_request_is_lost(relea
     for plot in ("metric", "traffic"):
         assert "image/png" in outputs(notebook, plot)
     assert first in outputs(notebook, "totals")["text/html"]
-    way = f"from release {second} back to {first}"
-    assert way in outputs(notebook, "dry-run")["text"]
-    assert way in rollback["reason"]
+    assert f"from release {first} back to {second}" in outputs(notebook, "dry-run")["text"]
+    assert f"from release {second} back to {first}" in rollback["reason"]
     assert "ReleaseCheck: UPDATE_COMPLETE" in outputs(notebook, "return")["text"]
-    assert first in outputs(notebook, "after")["text/html"]
-    assert second not in outputs(notebook, "after")["text/html"]
+    assert second in outputs(notebook, "after")["text/html"]
+    assert first not in outputs(notebook, "after")["text/html"]
 
 
 def test_a_release_that_fails_in_production_is_rolled_back(released, tmp_path):

@@ -100,6 +100,7 @@ class Account:
         self.objects: dict[str, bytes] = {}
         self.functions: dict[str, Callable[[dict[str, Any]], Any]] = {}
         self.hooks: list[dict[str, Any]] = []
+        self.refusal = "LifecycleEventAlreadyCompletedException"  # of every report but the first
         self.messages: list[dict[str, str]] = []
         self.responses: list[dict[str, Any]] = []
         """What CloudFormation was told."""
@@ -185,7 +186,7 @@ class Account:
         else:
             assert operation == "PutLifecycleEventHookExecutionStatus"
             if self.hooks:
-                code = {"__type": "LifecycleEventAlreadyCompletedException", "message": "completed"}
+                code = {"__type": self.refusal, "message": "completed"}
                 return 400, {}, json.dumps(code).encode()
             self.hooks.append(given)
         return 200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode()

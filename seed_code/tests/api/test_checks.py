@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from api import checks
 from api.aws import client
@@ -423,6 +424,17 @@ def test_a_deployment_that_has_ended_meanwhile_is_no_error_and_no_news(release, 
         checks.handler(_hook(), Context())
     assert len(made.account.hooks) == len(made.account.messages) == 1
     assert "the deployment had ended" in capsys.readouterr().out
+
+
+def test_people_hear_why_even_when_codedeploy_cannot(release):
+    made = release()
+    made.account.endpoint.statuses = ["Failed"]
+    made.account.refusal = "InvalidLifecycleEventHookExecutionIdException"
+    checks.handler(_hook(), Context())
+    with pytest.raises(ClientError):
+        checks.handler(_hook(), Context())
+    assert len(made.account.hooks) == 1
+    assert len(made.account.messages) == 2
 
 
 def _custom_resource(made: Release, request: str = "Create") -> dict[str, Any]:

@@ -8,6 +8,7 @@ has.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -110,6 +111,15 @@ def assert_old_serves(production: Production, ended: Ended, first: str) -> None:
     assert len(ended.failed) <= SHARE * len(ended.answers), ended
 
 
+def assert_no_more_than_its_share(ended: Ended) -> None:
+    """While the release answered, it had of the traffic what a canary has, give or take chance."""
+    own = [answer for answer in ended.answers if answer in ended.failed or answer in ended.answered]
+    begun, over = min(answer.at for answer in own), max(answer.at for answer in own)
+    during = [answer for answer in ended.answers if begun <= answer.at <= over]
+    chance = 4 * math.sqrt(SHARE * (1 - SHARE) * len(during))  # standard deviations
+    assert len(own) <= 1 + SHARE * len(during) + chance, ended
+
+
 def assert_told_once(ended: Ended, state: str) -> None:
     """A mail says which release was taken back, by which deployment, and how that ended."""
     (mail,) = ended.told(ended.deployment["deploymentId"])
@@ -162,6 +172,7 @@ def test_a_model_that_raises_on_some_inputs(production):
     ended = production.attempt(**production.behind_endpoint(RAISES), **CANARY)
     assert_stopped_by_alarm(production, ended, first, "more-errors", "model-errors", "api-errors")
     assert ended.failed
+    assert_no_more_than_its_share(ended)
 
 
 def test_a_model_that_answers_nonsense(production):
@@ -193,6 +204,7 @@ def test_a_model_that_is_slow_for_some_inputs(production):
     ended = production.attempt(**slow, **CANARY, AlarmLatencyMs="1000")
     assert_stopped_by_alarm(production, ended, first, "slow")
     assert not ended.failed, ended
+    assert_no_more_than_its_share(ended)
 
 
 @pytest.mark.parametrize(
