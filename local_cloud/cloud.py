@@ -226,11 +226,8 @@ class LocalCloud:
             raise TypeError("client() needs both role_arn and service_principal, or none of them")
         if role_arn is not None and service_principal is not None:
             self.account.check_trust(role_arn, service_principal, source_arn)
-        who = (
-            service,
-            role_arn,
-            service_principal,
-        )  # whose permissions are the same for each source
+        # The source matters to the trust policy alone: what the role may do is always the same.
+        who = (service, role_arn, service_principal)
         with self._client_lock:
             if who not in self._clients:
                 credentials = self.account.administrator.credentials

@@ -8,7 +8,7 @@ traffic
 CodeDeploy, after traffic :meth:`api.guards.Checks.after` on the alias
 ``Custom::ReleaseCheck``  on creation as before traffic: a project's first release comes with an
                           alias that is created, and CodeDeploy only guards one that moves; on
-                          deletion waits until nobody is asking the release any more
+                          deletion waits as long as a request to the release takes
 ========================= ==========================================================================
 
 The verdict goes to whoever asked, into the log, into the bucket

@@ -73,7 +73,7 @@ class Project:
     @property
     def repository_arn(self) -> str:
         """ARN of the image's repository."""
-        return f"arn:{Aws.PARTITION}:ecr:{Aws.REGION}:{self.registry}:repository/{self.repository}"
+        return arn("ecr", f"repository/{self.repository}", self.registry)
 
     def objects(self, *patterns: str) -> list[str]:
         """Return the ARNs of objects in the data bucket."""
@@ -146,9 +146,9 @@ def may_pull_image(project: Project) -> list[Grant]:
 # --- roles ---------------------------------------------------------------------------------------
 
 
-def arn(service: str, rest: str) -> str:
-    """Return an ARN of this account and region."""
-    return f"arn:{Aws.PARTITION}:{service}:{Aws.REGION}:{Aws.ACCOUNT_ID}:{rest}"
+def arn(service: str, rest: str, account: str = Aws.ACCOUNT_ID) -> str:
+    """Return an ARN of this region, and of this account where no other is given."""
+    return f"arn:{Aws.PARTITION}:{service}:{Aws.REGION}:{account}:{rest}"
 
 
 def trusted(service: str, source_arn: str) -> iam.IPrincipal:

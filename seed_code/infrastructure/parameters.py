@@ -123,7 +123,7 @@ def instance_type(scope: Construct) -> str:
 
 def project(scope: Construct) -> Project:
     """Return the project that the parameters of the template `scope` describe, in one account."""
-    key_arn = key(scope, "KmsKeyArn", "Key that encrypts the bucket, and what the stack makes.")
+    key_arn = key(scope, "KmsKeyArn", "Key of volumes, logs and a bucket in this account.")
     return Project(
         name=parameter(
             scope,
